@@ -1,0 +1,36 @@
+# What is found on this machine: the mathematics library, OpenMP, CUDA. It fills CGCONV_STATIC_DEPENDENCIES with plain
+# names of libraries, because whoever links the static library should not have to look for OpenMP again.
+set(CGCONV_STATIC_DEPENDENCIES "")
+set(CGCONV_DEFINITIONS "")
+
+set(CGCONV_OPENMP_TEXT "off")
+if(CGCONV_OPENMP)
+  find_package(OpenMP COMPONENTS C)
+  if(OpenMP_C_FOUND)
+    set(CGCONV_OPENMP_TEXT "${OpenMP_C_VERSION} (${OpenMP_C_FLAGS})")
+    list(APPEND CGCONV_STATIC_DEPENDENCIES ${OpenMP_C_LIB_NAMES})
+  else()
+    set(CGCONV_OPENMP_TEXT "not found, so runs are serial")
+  endif()
+endif()
+
+function(cgconv_use_openmp target)
+  if(CGCONV_OPENMP AND OpenMP_C_FOUND)
+    target_link_libraries(${target} PRIVATE OpenMP::OpenMP_C)
+  endif()
+endfunction()
+
+if(UNIX)
+  list(APPEND CGCONV_STATIC_DEPENDENCIES m)
+endif()
+
+set(CGCONV_CUDA_TEXT "not looked for")
+if(CGCONV_CUDA)
+  find_package(CUDAToolkit QUIET)
+  if(CUDAToolkit_FOUND)
+    set(CGCONV_CUDA_TEXT "toolkit ${CUDAToolkit_VERSION} found; this version has no GPU code")
+  else()
+    set(CGCONV_CUDA_TEXT "looked for, not found")
+  endif()
+  list(APPEND CGCONV_DEFINITIONS "CGCONV_CUDA_TEXT=\"${CGCONV_CUDA_TEXT}\"")
+endif()
