@@ -1,0 +1,24 @@
+/* The kernels for AVX2 and FMA; built with -mavx2 -mfma, and empty without. */
+#include "tables.h"
+
+#if defined(__AVX2__) && defined(__FMA__)
+
+#include "simd_avx2.h"
+
+#define ISA avx2
+#define FUSED 1
+#define GEMM_ROWS 4
+#define GEMM_VECTORS 3
+#define REDUCE_TAPS_1 6
+#define REDUCE_TAPS_2 3
+#include "tables_template.h"
+
+#else
+
+const cgc_kernels *cgc_kernels_avx2(cgconv_dtype dtype)
+{
+    (void)dtype;
+    return NULL;
+}
+
+#endif

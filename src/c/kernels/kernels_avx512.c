@@ -1,0 +1,24 @@
+/* The kernels for AVX-512; built with -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma, and empty without. */
+#include "tables.h"
+
+#if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
+
+#include "simd_avx512.h"
+
+#define ISA avx512
+#define FUSED 1
+#define GEMM_ROWS 8
+#define GEMM_VECTORS 3
+#define REDUCE_TAPS_1 8
+#define REDUCE_TAPS_2 6
+#include "tables_template.h"
+
+#else
+
+const cgc_kernels *cgc_kernels_avx512(cgconv_dtype dtype)
+{
+    (void)dtype;
+    return NULL;
+}
+
+#endif

@@ -1,0 +1,11 @@
+/* The kernels in plain C, exact on every machine: where there is no fused multiply-add in hardware, libm's is slow. */
+#include "simd_scalar.h"
+#include "tables.h"
+
+#define ISA scalar
+#define FUSED 1
+#define GEMM_ROWS 4
+#define GEMM_VECTORS 4
+#define REDUCE_TAPS_1 1
+#define REDUCE_TAPS_2 1
+#include "tables_template.h"

@@ -1,0 +1,85 @@
+/*
+ * The SIMD vocabulary, spoken by plain C: a vector is one number. This file defines the words for all dialects
+ * (simd_avx2.h, simd_avx512.h); it must not know what a kernel computes.
+ *
+ * For each dtype, f32 and f64:
+ *   WIDTH_                     numbers in a vector
+ *   vec_, mask_                types: a vector; a choice of its first few lanes
+ *   zero_(), set_(s)           all lanes 0, all lanes s
+ *   load_(p), store_(p, v)     WIDTH consecutive numbers at any address
+ *   first_(n)                  the mask of the lanes l < n; n may be anything
+ *   load_first_(m, p)          the chosen lanes; the others are 0, and their memory is not touched
+ *   store_first_(m, p, v)      the same way out
+ *   add_(a, b), fma_(a, b, c)  a + b, a*b + c
+ *   clamp_(v, lo, hi)          t = lo > v ? lo : v; hi < t ? hi : t
+ *
+ * CGC_NOFMA: if defined, a*b + c is rounded twice.
+ */
+#ifndef CGC_SIMD_SCALAR_H
+#define CGC_SIMD_SCALAR_H
+
+#include <math.h>
+#include <stdint.h>
+
+#ifdef CGC_NOFMA
+#ifdef __clang__
+#pragma STDC FP_CONTRACT OFF
+#endif
+static inline float fma_f32(float a, float b, float c)
+{
+    const float product = a * b;
+    return product + c;
+}
+static inline double fma_f64(double a, double b, double c)
+{
+    const double product = a * b;
+    return product + c;
+}
+#else
+static inline float fma_f32(float a, float b, float c) { return fmaf(a, b, c); }
+static inline double fma_f64(double a, double b, double c) { return fma(a, b, c); }
+#endif
+
+#define WIDTH_f32 1
+typedef float vec_f32;
+typedef int mask_f32;
+static inline float zero_f32(void) { return 0; }
+static inline float set_f32(float s) { return s; }
+static inline float load_f32(const float *p) { return *p; }
+static inline void store_f32(float *p, float v) { *p = v; }
+static inline int first_f32(int64_t n) { return n > 0; }
+static inline float load_first_f32(int m, const float *p) { return m ? *p : 0; }
+static inline void store_first_f32(int m, float *p, float v)
+{
+    if (m)
+        *p = v;
+}
+static inline float add_f32(float a, float b) { return a + b; }
+static inline float clamp_f32(float v, float lo, float hi)
+{
+    const float t = lo > v ? lo : v;
+    return hi < t ? hi : t;
+}
+
+#define WIDTH_f64 1
+typedef double vec_f64;
+typedef int mask_f64;
+static inline double zero_f64(void) { return 0; }
+static inline double set_f64(double s) { return s; }
+static inline double load_f64(const double *p) { return *p; }
+static inline void store_f64(double *p, double v) { *p = v; }
+static inline int first_f64(int64_t n) { return n > 0; }
+static inline double load_first_f64(int m, const double *p) { return m ? *p : 0; }
+static inline void store_first_f64(int m, double *p, double v)
+{
+    if (m)
+        *p = v;
+}
+static inline double add_f64(double a, double b) { return a + b; }
+static inline double clamp_f64(double v, double lo, double hi)
+{
+    const double t = lo > v ? lo : v;
+    return hi < t ? hi : t;
+}
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * The two kernel tables of one instruction set: all templates for f32, then for f64. It must not know the machine,
+ * only the words of the SIMD vocabulary, see simd_scalar.h.
+ *
+ * Parameters, to be defined before this is included, after the vocabulary:
+ *   ISA                            the name of the instruction set, a word
+ *   FUSED                          1 if fma_ rounds once
+ *   GEMM_ROWS, GEMM_VECTORS        see gemm_template.h
+ *   REDUCE_TAPS_1, REDUCE_TAPS_2   see reduce_template.h
+ *
+ * What the templates find defined:
+ *   REAL      float or double
+ *   LANES     CGC_LANES_F32 or CGC_LANES_F64
+ *   V(word)   that word of the vocabulary in this dtype; VEC, MASK and WIDTH are V(vec), V(mask) and V(WIDTH)
+ *   K(word)   the name of a kernel in this dtype and instruction set: K(gemm) is cgc_gemm_f32_avx2
+ *   UNROLL    before a loop with a constant count: arrays that it indexes become registers
+ */
+#include "kernels.h"
+
+#define JOIN2(a, b) a##_##b
+#define JOIN4(a, b, c, d) a##_##b##_##c##_##d
+#define EXPAND2(a, b) JOIN2(a, b)
+#define EXPAND4(a, b, c, d) JOIN4(a, b, c, d)
+#define QUOTE(word) #word
+#define EXPAND_QUOTE(word) QUOTE(word)
+
+#define V(word) EXPAND2(word, DTYPE)
+#define K(word) EXPAND4(cgc, word, DTYPE, ISA)
+#define VEC V(vec)
+#define MASK V(mask)
+#define WIDTH V(WIDTH)
+
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#elif defined(__GNUC__)
+#define UNROLL _Pragma("GCC unroll 32")
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#else
+#define UNROLL
+#define ALWAYS_INLINE inline
+#endif
+
+#define DTYPE f32
+#define REAL float
+#define LANES CGC_LANES_F32
+#include "dtype_template.h"
+#undef DTYPE
+#undef REAL
+#undef LANES
+
+#define DTYPE f64
+#define REAL double
+#define LANES CGC_LANES_F64
+#include "dtype_template.h"
+
+const cgc_kernels *EXPAND2(cgc_kernels, ISA)(cgconv_dtype dtype)
+{
+    return dtype == CGCONV_FLOAT32 ? &EXPAND4(cgc, table, f32, ISA) : &EXPAND4(cgc, table, f64, ISA);
+}
