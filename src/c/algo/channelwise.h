@@ -1,0 +1,19 @@
+/* The two ways of a channel-wise correlation, one channel per group. They must not know the pass. */
+#ifndef CGC_CHANNELWISE_H
+#define CGC_CHANNELWISE_H
+
+#include "correlation.h"
+#include "weight_gradient.h"
+
+/* Vectors over pixels, for planes whose pixels are neighbours in memory; any other strides are gathered. */
+size_t cgc_planes_workspace(const cgc_geometry *s);
+void cgc_planes_run(const cgc_run *run);
+
+/* Vectors over channels, for channels that are neighbours in memory, with one filter each. */
+size_t cgc_pixels_workspace(const cgc_geometry *s);
+void cgc_pixels_run(const cgc_run *run);
+
+/* The feed of the weight gradient from rows of pixels. */
+cgc_feed cgc_rows_feed(const cgc_geometry *s);
+
+#endif

@@ -1,0 +1,92 @@
+/* Correlations of the passes, see correlation.h. */
+#include "correlation.h"
+
+#include <math.h>
+
+cgc_correlation cgc_forward_correlation(const cgc_geometry *s) {
+    return (cgc_correlation){
+        .rows = s->oh, .cols = s->ow, .m = s->f, .planes = s->cg, .ku = s->kh, .kv = s->kw,
+        .r0 = -s->pt, .r_i = s->sh, .r_u = s->dh,
+        .c0 = -s->pl, .c_j = s->sw, .c_v = s->dw,
+        .source = {s->h, s->w, s->xh, s->xw, s->size, s->mode, s->value},
+        .s_group = s->cg * s->xc, .s_plane = s->xc,
+        .w_group = s->f * s->wo, .w_m = s->wo, .w_plane = s->wc, .w_u = s->wu, .w_v = s->wv,
+        .d_group = s->f * s->yc, .d_m = s->yc, .d_row = s->yh, .d_col = s->yw,
+        .lo = s->lo, .hi = s->hi,
+    };
+}
+
+static int64_t gcd(int64_t a, int64_t b) {
+    while (b) {
+        const int64_t r = a % b;
+        a = b;
+        b = r;
+    }
+    return a;
+}
+
+/*
+ * Along one axis, the taps of a filter of k cells that meet padded cell `cell` (counted from the padded edge): those with
+ * cell - tap*dilation a multiple of the stride. They are first, first + step, ...; each steps `source` back through dy.
+ */
+typedef struct taps {
+    int64_t count, first, step; /* of filter cells */
+    int64_t source0, source;    /* dy at the first tap, and its step from tap to tap */
+} taps;
+
+static taps taps_of_phase(int64_t cell, int64_t k, int64_t stride, int64_t dilation) {
+    const int64_t common = gcd(stride, dilation);
+    taps t = {0, 0, stride / common, 0, -dilation / common};
+    while (t.first < cgc_min(k, t.step) && (cell - t.first * dilation) % stride) t.first++;
+    if (t.first == cgc_min(k, t.step)) return t;
+    t.count = (k - 1 - t.first) / t.step + 1;
+    t.source0 = (cell - t.first * dilation) / stride;
+    return t;
+}
+
+cgc_correlation cgc_backward_correlation(const cgc_geometry *s, cgc_grid rows, cgc_grid cols) {
+    const taps u = taps_of_phase(rows.first + s->pt, s->kh, s->sh, s->dh);
+    const taps v = taps_of_phase(cols.first + s->pl, s->kw, s->sw, s->dw);
+    return (cgc_correlation){
+        .rows = rows.count, .cols = cols.count, .m = s->cg, .planes = s->f, .ku = u.count, .kv = v.count,
+        .r0 = u.source0, .r_i = rows.step / s->sh, .r_u = u.source,
+        .c0 = v.source0, .c_j = cols.step / s->sw, .c_v = v.source,
+        .source = {s->oh, s->ow, s->yh, s->yw, s->size, CGCONV_PAD_CONSTANT, 0},
+        .s_group = s->f * s->yc, .s_plane = s->yc,
+        .w0 = u.first * s->wu + v.first * s->wv,
+        .w_group = s->f * s->wo, .w_m = s->wc, .w_plane = s->wo, .w_u = u.step * s->wu, .w_v = v.step * s->wv,
+        .d0 = rows.first * s->xh + cols.first * s->xw,
+        .d_group = s->cg * s->xc, .d_m = s->xc, .d_row = rows.step * s->xh, .d_col = cols.step * s->xw,
+        .lo = -HUGE_VAL, .hi = HUGE_VAL,
+    };
+}
+
+/* The cells of phase `phase` of an axis. */
+static cgc_grid phase_grid(int64_t extent, int64_t stride, int64_t phase) {
+    return (cgc_grid){phase, stride, cgc_ceil_div(extent - phase, stride)};
+}
+
+int64_t cgc_correlation_count(const cgc_geometry *s, cgconv_pass pass) {
+    return pass == CGCONV_FORWARD ? 1 : cgc_min(s->sh, s->h) * cgc_min(s->sw, s->w);
+}
+
+cgc_correlation cgc_correlation_at(const cgc_geometry *s, cgconv_pass pass, int64_t index) {
+    if (pass == CGCONV_FORWARD) return cgc_forward_correlation(s);
+    const int64_t phases = cgc_min(s->sw, s->w);
+    return cgc_backward_correlation(s, phase_grid(s->h, s->sh, index / phases), phase_grid(s->w, s->sw, index % phases));
+}
+
+int64_t cgc_correlation_rows(const cgc_geometry *s, cgconv_pass pass) {
+    return pass == CGCONV_FORWARD ? s->oh : cgc_ceil_div(s->h, s->sh);
+}
+
+int64_t cgc_correlation_cells(const cgc_geometry *s, cgconv_pass pass) {
+    return pass == CGCONV_FORWARD ? s->oh * s->ow : cgc_ceil_div(s->h, s->sh) * cgc_ceil_div(s->w, s->sw);
+}
+
+cgc_image cgc_image_at(const cgc_run *run, int64_t n) {
+    const cgc_geometry *s = run->geometry;
+    char *x = cgc_at(run->x, n * s->xn, s->size), *y = cgc_at(run->y, n * s->yn, s->size);
+    if (run->pass == CGCONV_FORWARD) return (cgc_image){x, run->weight, run->bias, y};
+    return (cgc_image){y, run->weight, NULL, x};
+}

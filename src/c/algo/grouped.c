@@ -1,0 +1,83 @@
+/*
+ * The algorithm "grouped": im2col + GEMM per group, for every problem. Forward and backward_input are correlations cut into
+ * blocks of outputs and cells; it must not know padding modes or instruction sets.
+ */
+#include "../platform/threads.h"
+#include "fold.h"
+#include "gemm.h"
+#include "weight_gradient.h"
+
+static int supports(const cgc_geometry *geometry, const cgc_kernels *kernels, cgconv_pass pass) {
+    (void)geometry, (void)kernels, (void)pass;
+    return 1;
+}
+
+/* Outputs of a group of a correlation. */
+static int64_t outputs(const cgc_geometry *s, cgconv_pass pass) { return pass == CGCONV_FORWARD ? s->f : s->cg; }
+
+static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
+    if (pass == CGCONV_BACKWARD_WEIGHT) {
+        const cgc_feed feed = cgc_packed_feed(s);
+        return cgc_weight_gradient_book(s, kernels, &feed, threads);
+    }
+    const cgc_block block = cgc_block_of(kernels, outputs(s, pass));
+    size_t local = cgc_gemm_workspace(&block, s->size);
+    if (pass == CGCONV_BACKWARD_INPUT && cgc_fold_workspace(s, kernels) > local) local = cgc_fold_workspace(s, kernels);
+    return (cgc_booking){0, local};
+}
+
+/* How a pass is cut into tasks: image, correlation, group, block of outputs, block of cells. */
+typedef struct division {
+    const cgc_run *run;
+    cgc_block block;
+    int64_t correlations, m_blocks, cell_blocks;
+} division;
+
+/* The sums of `cells` cells from e0 on of output m, to where they belong. */
+static void store_cells(const cgc_kernels *kernels, const cgc_correlation *c, char *destination, const char *sums, int64_t e0,
+                        int64_t cells) {
+    const ptrdiff_t size = c->source.size;
+    int64_t i = e0 / c->cols, j = e0 % c->cols;
+    for (int64_t done = 0, run; done < cells; done += run, i++, j = 0) {
+        run = cgc_min(c->cols - j, cells - done);
+        kernels->store(cgc_at(destination, i * c->d_row + j * c->d_col, size), c->d_col, cgc_at(sums, done, size), run, c->lo,
+                       c->hi);
+    }
+}
+
+static void correlate_block(void *context, int64_t task, int thread) {
+    const division *cut = context;
+    const cgc_run *run = cut->run;
+    const cgc_geometry *s = run->geometry;
+    const int64_t cell_block = task % cut->cell_blocks, m_block = task / cut->cell_blocks % cut->m_blocks;
+    const int64_t rest = task / cut->cell_blocks / cut->m_blocks, g = rest % s->g;
+    const cgc_correlation c = cgc_correlation_at(s, run->pass, rest / s->g % cut->correlations);
+    const cgc_image image = cgc_image_at(run, rest / s->g / cut->correlations);
+
+    const int64_t m0 = m_block * cut->block.m, m = cgc_min(cut->block.m, c.m - m0);
+    const int64_t e0 = cell_block * cut->block.cells, cells = cgc_min(cut->block.cells, c.rows * c.cols - e0);
+    if (cells <= 0) return; /* later phases may have fewer cells than the first */
+    const char *sums = cgc_gemm_block(run->kernels, &cut->block, &c, &image, g, m0, m, e0, cells,
+                                      run->local + (size_t)thread * run->local_size);
+    for (int64_t i = 0; i < m; i++) {
+        char *destination = cgc_at(image.destination, c.d0 + g * c.d_group + (m0 + i) * c.d_m, s->size);
+        store_cells(run->kernels, &c, destination, cgc_at(sums, i * cut->block.cells, s->size), e0, cells);
+    }
+}
+
+static void run_grouped(const cgc_run *run) {
+    const cgc_geometry *s = run->geometry;
+    if (run->pass == CGCONV_BACKWARD_WEIGHT) {
+        const cgc_feed feed = cgc_packed_feed(s);
+        cgc_weight_gradient(run, &feed);
+        return;
+    }
+    division cut = {.run = run, .block = cgc_block_of(run->kernels, outputs(s, run->pass))};
+    cut.correlations = cgc_correlation_count(s, run->pass);
+    cut.m_blocks = cgc_ceil_div(outputs(s, run->pass), cut.block.m);
+    cut.cell_blocks = cgc_ceil_div(cgc_correlation_cells(s, run->pass), cut.block.cells);
+    cgc_parallel(run->threads, s->n * cut.correlations * s->g * cut.m_blocks * cut.cell_blocks, correlate_block, &cut);
+    if (run->pass == CGCONV_BACKWARD_INPUT) cgc_fold(run);
+}
+
+const cgc_algorithm cgc_grouped = {"grouped", supports, book, run_grouped};
