@@ -18,11 +18,11 @@ if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
   list(APPEND CGCONV_COMPILE_OPTIONS $<$<CONFIG:>:-O3>)
 endif()
 
-# Each instruction set is one file, compiled with its own flags. A file whose flags are unknown here compiles to an absent
-# table; the choice among those that exist is made at run time.
+# Each instruction set is one file, compiled with its own flags. A file whose flags are unknown here compiles to an
+# absent table; the choice among those that exist is made at run time.
 set(CGCONV_AVX2_FLAGS -mavx2 -mfma)
 set(CGCONV_AVX512_FLAGS -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma)
-set(CGCONV_ISA_TABLES scalar)
+set(CGCONV_ISA_TABLES nofma scalar)
 foreach(isa IN ITEMS avx2 avx512)
   string(TOUPPER ${isa} upper)
   string(REPLACE ";" " " flags "${CGCONV_${upper}_FLAGS}")

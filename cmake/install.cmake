@@ -1,5 +1,5 @@
-# Installs the header, the libraries, the CMake package and the pkg-config file. Every path inside them is relative, so
-# that the prefix can be moved; it must not know whether the prefix is a system folder or the folder of a Python package.
+# Installs the header, the libraries, the CMake package and the pkg-config file. Every path inside them is relative,
+# so that the prefix can be moved. It must not know whether that is a system folder or the folder of a Python package.
 include(CMakePackageConfigHelpers)
 if(SKBUILD)
   # get_library_dir() looks in lib, whatever the distribution's habit is.

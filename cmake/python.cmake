@@ -1,5 +1,5 @@
-# Builds the extension module cgconv._core and installs it with the declarations for Cython users. scikit-build-core runs
-# this file; its install prefix is the folder of the package, which therefore gets include/ and lib/ too.
+# Builds the extension module cgconv._core and installs it with the declarations for Cython users. scikit-build-core
+# runs this file; its install prefix is the folder of the package, which therefore gets include/ and lib/ too.
 find_package(Python 3.11 REQUIRED COMPONENTS Interpreter Development.Module)
 find_package(Cython 3.0 REQUIRED)
 include(UseCython)

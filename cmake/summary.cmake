@@ -11,7 +11,8 @@ else()
   set(CGCONV_LIBRARIES_TEXT "as linked")
 endif()
 message(STATUS "cgconv ${PROJECT_VERSION}
-   compiler          ${CMAKE_C_COMPILER_ID} ${CMAKE_C_COMPILER_VERSION} for ${CMAKE_SYSTEM_PROCESSOR}, ${CMAKE_BUILD_TYPE}
+   compiler          ${CMAKE_C_COMPILER_ID} ${CMAKE_C_COMPILER_VERSION} for ${CMAKE_SYSTEM_PROCESSOR}
+   build type        ${CMAKE_BUILD_TYPE}
    instruction sets  ${CGCONV_ISA_TEXT}
    OpenMP            ${CGCONV_OPENMP_TEXT}
    CUDA              ${CGCONV_CUDA_TEXT}

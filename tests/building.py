@@ -12,25 +12,30 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def find_tool(*names):
-    """The first of the programs that is on the path, or beside this Python; None if there is none."""
+def tool(name):
+    """A program on the path, or beside this Python, where the extra `test` puts those that a machine may lack."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
-    return next(filter(None, (shutil.which(name, path=path) for name in names)), None)
+    found = shutil.which(name, path=path)
+    assert found, f"{name} is not installed; pip install 'cgconv[test]' brings it"
+    return found
 
 
-def run(*command, **options):
-    """Runs a command and returns its output; a failure shows all that it printed."""
+def run(*command, cwd=None, **variables):
+    """Runs a command, with these environment variables set, and returns its output; a failure shows all of it."""
     command = [str(part) for part in command]
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
+    result = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd, env=environment
+    )
     assert result.returncode == 0, f"{' '.join(command)} gave status {result.returncode}:\n{result.stdout}"
     return result.stdout
 
 
 def cmake(source, build, *settings):
     """Configures and builds a CMake project."""
-    tool = find_tool("cmake")
-    run(tool, "-S", source, "-B", build, *settings)
-    run(tool, "--build", build, "--parallel", "2")
+    generator = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"]
+    run(tool("cmake"), "-S", source, "-B", build, *generator, *settings)
+    run(tool("cmake"), "--build", build, "--parallel", "2")
 
 
 def symbols(file, *options):

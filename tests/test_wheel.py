@@ -56,7 +56,7 @@ def python(request, wheels, tmp_path_factory):
     # installed in this Python, editable or not, stays out of sight.
     others = [folder for folder in sys.path if folder.endswith("-packages")]
     (site / "others.pth").write_text("\n".join(others))
-    return folder / "bin/python"
+    return folder / "bin/python"  # to be run with -E, so that PYTHONPATH adds nothing
 
 
 def test_the_wheel_carries_the_python_package_and_what_c_and_cython_need(wheels):
@@ -97,13 +97,14 @@ def test_the_installed_package_is_imported_in(folder, python):
     # In the clone's root the source folder cgconv/, which has no compiled module, comes before the installed package.
     script = "import cgconv; print(cgconv._core.__file__, cgconv.get_include(), cgconv.get_cmake_dir(), sep='\\n')"
     site = next(python.parent.parent.glob("lib/python*/site-packages"))
-    core, include, cmake_dir = run(python, "-c", script, cwd=folder).splitlines()
+    core, include, cmake_dir = run(python, "-E", "-c", script, cwd=folder).splitlines()
     assert core == str(site / EXTENSION)
     assert include == str(site / "cgconv/include")
     assert cmake_dir == str(site / "cgconv/lib/cmake/cgconv")
 
 
 def test_pytest_and_the_command_run_in_the_root_of_the_clone(python):
-    collected = run(python, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", __file__, cwd=ROOT)
+    options = ["--collect-only", "--quiet", "-p", "no:cacheprovider"]
+    collected = run(python, "-E", "-m", "pytest", *options, __file__, cwd=ROOT)
     assert "test_the_version_stands_in_one_place" in collected
-    assert VERSION in run(python, "-m", "cgconv", "info", cwd=ROOT)
+    assert VERSION in run(python, "-E", "-m", "cgconv", "info", cwd=ROOT)
