@@ -1,0 +1,318 @@
+/*
+ * The kernel tables against plain loops, bit for bit: every instruction set of this machine, both dtypes, all small sizes,
+ * operands between guard pages. It is the only test that looks behind the public header.
+ * Usage: test_kernels [rounds] [seed]; CGCONV_TEST_ROUNDS and CGCONV_TEST_SEED do the same.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../src/c/kernels/kernels.h"
+#include "definition.h"
+#include "harness.h"
+
+enum { LARGEST = 70, OPERANDS = 4, TAPS = 40 };
+
+/* A table under test, and the memory of its operands: the first is the one that is written. */
+typedef struct bench {
+    const cgc_kernels *kernels;
+    cgconv_dtype dtype;
+    size_t size;
+    side where;
+    rng random;
+    guarded memory[OPERANDS];
+    unsigned char *expected;
+    double lo, hi;
+    ptrdiff_t off[TAPS];
+} bench;
+
+enum { OUT = 0, A = 1, B = 2, C = 3 };
+
+/* ---- operands -------------------------------------------------------------------------------------------------- */
+
+static double draw(bench *t) {
+    static const double specials[] = {0, -0.0, HUGE_VAL, -HUGE_VAL, NAN, 1e-41, 3e38};
+    return rng_chance(&t->random, 1) ? specials[rng_range(&t->random, 0, 6)] : rng_uniform(&t->random);
+}
+
+/* A block of `count` random elements. */
+static void *operand(bench *t, int which, int64_t count) {
+    void *block = guarded_place(&t->memory[which], (size_t)count * t->size, t->where);
+    for (int64_t i = 0; i < count; i++) put(t->dtype, block, i, draw(t));
+    if (which != OUT) guarded_lock(&t->memory[which]);
+    return block;
+}
+
+/* The block that is written, with what it holds now as the first guess of what is expected. */
+static void *output(bench *t, int64_t count) {
+    void *block = operand(t, OUT, count);
+    free(t->expected);
+    t->expected = malloc((size_t)count * t->size + 1);
+    if (!t->expected) abort();
+    memcpy(t->expected, block, (size_t)count * t->size);
+    return block;
+}
+
+static void expect(bench *t, int64_t index, double value) { put(t->dtype, t->expected, index, value); }
+
+static int same(const bench *t, const unsigned char *actual, const unsigned char *expected) {
+    if (memcmp(actual, expected, t->size) == 0) return 1;
+    return isnan(get(t->dtype, actual, 0)) && isnan(get(t->dtype, expected, 0));
+}
+
+static void check_output(const bench *t) {
+    const guarded *g = &t->memory[OUT];
+    size_t i = 0;
+    while (i < g->size && same(t, (unsigned char *)g->data + i, t->expected + i)) i += t->size;
+    if (i < g->size)
+        CHECK(0, "element %zu is %.17g, should be %.17g", i / t->size, get(t->dtype, g->data + i, 0),
+              get(t->dtype, t->expected + i, 0));
+    CHECK(guarded_intact(g), "written around the output");
+}
+
+/* Offsets of k runs of `length` elements, of which one begins and one ends the block. Returns the size of the block. */
+static int64_t draw_offsets(bench *t, int64_t k, int64_t length) {
+    const int64_t reach = k > 1 ? rng_range(&t->random, 0, 40) : 0;
+    for (int64_t i = 0; i < k; i++) t->off[i] = (ptrdiff_t)rng_range(&t->random, 0, reach);
+    if (k > 0) t->off[0] = 0;
+    if (k > 1) t->off[k - 1] = (ptrdiff_t)reach;
+    return k > 0 ? reach + length : 0;
+}
+
+static void draw_clamp(bench *t) {
+    static const double lows[] = {-HUGE_VAL, -HUGE_VAL, 0, -0.25, -0.0, 0.1}, highs[] = {HUGE_VAL, HUGE_VAL, 0.25, 6, 0.1};
+    t->lo = lows[rng_range(&t->random, 0, 5)];
+    t->hi = highs[rng_range(&t->random, 0, 4)];
+}
+
+static double chain(const bench *t, double sum, const void *a, int64_t i, const void *b, int64_t j) {
+    return multiply_add(t->dtype, t->kernels->fused, get(t->dtype, a, i), get(t->dtype, b, j), sum);
+}
+
+#define CASE(t, ...) \
+    do { \
+        char line[200]; \
+        snprintf(line, sizeof line, __VA_ARGS__); \
+        begin_case("isa=%s %s memory=%s %s", (t)->kernels->isa, (t)->dtype == CGCONV_FLOAT32 ? "f32" : "f64", \
+                   (t)->where == AT_END ? "at the end" : "at the start", line); \
+    } while (0)
+
+/* ---- one function each ----------------------------------------------------------------------------------------- */
+
+static void test_gemm(bench *t) {
+    const int64_t mr = t->kernels->mr, nr = t->kernels->nr;
+    for (int64_t k = 0; k <= TAPS; k++) {
+        const int64_t ld = nr + rng_range(&t->random, 0, 5);
+        CASE(t, "gemm k=%lld ld=%lld", (long long)k, (long long)ld);
+        const int64_t length = draw_offsets(t, k, nr);
+        const void *w = operand(t, A, k * mr), *b = operand(t, B, length);
+        void *acc = output(t, (mr - 1) * ld + nr);
+        for (int64_t m = 0; m < mr; m++)
+            for (int64_t p = 0; p < nr; p++) {
+                double sum = get(t->dtype, acc, m * ld + p);
+                for (int64_t i = 0; i < k; i++) sum = chain(t, sum, w, i * mr + m, b, t->off[i] + p);
+                expect(t, m * ld + p, sum);
+            }
+        t->kernels->gemm(k, w, b, t->off, acc, (ptrdiff_t)ld);
+        check_output(t);
+    }
+}
+
+static void test_taps_of(bench *t, int64_t rows, int64_t cols, int64_t k) {
+    const int64_t b_pitch = rng_range(&t->random, 0, cols + 3), y_pitch = cols + rng_range(&t->random, 0, 3);
+    CASE(t, "taps rows=%lld cols=%lld k=%lld b_pitch=%lld y_pitch=%lld clamp=%g,%g", (long long)rows, (long long)cols,
+         (long long)k, (long long)b_pitch, (long long)y_pitch, t->lo, t->hi);
+    const int64_t length = rows && cols ? draw_offsets(t, k, (rows - 1) * b_pitch + cols) : 0;
+    const void *w = operand(t, A, k), *b = operand(t, B, length), *bias = operand(t, C, 1);
+    void *y = output(t, rows && cols ? (rows - 1) * y_pitch + cols : 0);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t p = 0; p < cols; p++) {
+            double sum = get(t->dtype, bias, 0);
+            for (int64_t i = 0; i < k; i++) sum = chain(t, sum, w, i, b, t->off[i] + r * b_pitch + p);
+            expect(t, r * y_pitch + p, clamp(t->dtype, sum, t->lo, t->hi));
+        }
+    t->kernels->taps(rows, cols, k, w, b, t->off, (ptrdiff_t)b_pitch, bias, y, (ptrdiff_t)y_pitch, t->lo, t->hi);
+    check_output(t);
+}
+
+static void test_taps(bench *t) {
+    for (int64_t rows = 0; rows <= 9; rows++)
+        for (int64_t cols = 0; cols <= LARGEST; cols++) {
+            draw_clamp(t);
+            test_taps_of(t, rows, cols, rng_range(&t->random, 0, TAPS));
+        }
+}
+
+static void test_channels(bench *t) {
+    const void *src[TAPS];
+    for (int64_t channels = 0; channels <= LARGEST; channels++) {
+        const int64_t k = rng_range(&t->random, 0, TAPS), w_pitch = channels + rng_range(&t->random, 0, 3);
+        draw_clamp(t);
+        CASE(t, "channels channels=%lld k=%lld w_pitch=%lld clamp=%g,%g", (long long)channels, (long long)k,
+             (long long)w_pitch, t->lo, t->hi);
+        const int64_t length = channels ? draw_offsets(t, k, channels) : 0;
+        const void *w = operand(t, A, k && channels ? (k - 1) * w_pitch + channels : 0), *b = operand(t, B, length);
+        const void *bias = operand(t, C, channels);
+        void *y = output(t, channels);
+        for (int64_t i = 0; i < k; i++) src[i] = (const char *)b + (channels ? t->off[i] : 0) * (ptrdiff_t)t->size;
+        for (int64_t p = 0; p < channels; p++) {
+            double sum = get(t->dtype, bias, p);
+            for (int64_t i = 0; i < k; i++) sum = chain(t, sum, w, i * w_pitch + p, b, t->off[i] + p);
+            expect(t, p, clamp(t->dtype, sum, t->lo, t->hi));
+        }
+        t->kernels->channels(channels, k, w, (ptrdiff_t)w_pitch, src, bias, y, t->lo, t->hi);
+        check_output(t);
+    }
+}
+
+static void test_reduce_of(bench *t, int64_t count, int64_t m, int64_t k) {
+    const int64_t lanes = t->kernels->lanes, a_pitch = count + rng_range(&t->random, 0, 3);
+    CASE(t, "reduce count=%lld m=%lld k=%lld a_pitch=%lld", (long long)count, (long long)m, (long long)k, (long long)a_pitch);
+    const int64_t length = count ? draw_offsets(t, k, count) : 0;
+    const void *a = operand(t, A, m && count ? (m - 1) * a_pitch + count : 0), *b = operand(t, B, length);
+    void *acc = output(t, m * k * lanes);
+    for (int64_t j = 0; j < m; j++)
+        for (int64_t i = 0; i < k; i++)
+            for (int64_t p = 0; p < (count + lanes - 1) / lanes * lanes; p++) {
+                const int64_t cell = (j * k + i) * lanes + p % lanes;
+                const double sum = get(t->dtype, t->expected, cell);
+                expect(t, cell, p < count ? chain(t, sum, a, j * a_pitch + p, b, t->off[i] + p)
+                                          : multiply_add(t->dtype, t->kernels->fused, 0, 0, sum));
+            }
+    t->kernels->reduce(count, m, k, a, (ptrdiff_t)a_pitch, b, t->off, acc);
+    check_output(t);
+}
+
+static void test_reduce(bench *t) {
+    for (int64_t count = 0; count <= LARGEST; count++)
+        for (int64_t m = 0; m <= 9; m++) test_reduce_of(t, count, m, rng_range(&t->random, 0, 12));
+}
+
+/* The filling up with zeros is part of the sum: it turns a lane's -0 into +0. */
+static void test_reduce_of_a_negative_zero(bench *t) {
+    const int64_t lanes = t->kernels->lanes;
+    CASE(t, "reduce of a -0 with and without filling up");
+    t->off[0] = 0;
+    const void *a = operand(t, A, lanes), *b = operand(t, B, lanes);
+    for (int64_t count = 0; count <= 1; count++) {
+        void *acc = output(t, lanes);
+        for (int64_t l = 0; l < lanes; l++) put(t->dtype, acc, l, -0.0);
+        for (int64_t l = 0; l < lanes; l++) expect(t, l, count == 0 ? -0.0 : l == 0 ? chain(t, -0.0, a, 0, b, 0) : 0.0);
+        t->kernels->reduce(count, 1, 1, a, (ptrdiff_t)lanes, b, t->off, acc);
+        check_output(t);
+    }
+}
+
+static void test_join(bench *t) {
+    const int lanes = t->kernels->lanes;
+    for (int64_t count = 0; count <= LARGEST; count++) {
+        CASE(t, "join count=%lld", (long long)count);
+        const void *acc = operand(t, A, count * lanes);
+        void *y = output(t, count);
+        for (int64_t p = 0; p < count; p++) {
+            double copy[CGC_MAX_LANES];
+            for (int l = 0; l < lanes; l++) copy[l] = get(t->dtype, acc, p * lanes + l);
+            expect(t, p, add(t->dtype, get(t->dtype, y, p), join_lanes(t->dtype, copy, lanes)));
+        }
+        t->kernels->join(y, acc, count);
+        check_output(t);
+    }
+}
+
+/* Where element 0 of a line with this step lies in a block that just holds the line. */
+static int64_t line_start(int64_t step, int64_t count) { return step < 0 && count ? -step * (count - 1) : 0; }
+static int64_t line_length(int64_t step, int64_t count) { return count ? (step < 0 ? -step : step) * (count - 1) + 1 : 0; }
+
+static void test_moves_of(bench *t, int64_t step, int64_t count) {
+    const ptrdiff_t start = (ptrdiff_t)line_start(step, count), bytes = start * (ptrdiff_t)t->size;
+    CASE(t, "gather step=%lld count=%lld", (long long)step, (long long)count);
+    const void *x = operand(t, A, line_length(step, count));
+    void *y = output(t, count);
+    for (int64_t p = 0; p < count; p++) expect(t, p, get(t->dtype, x, start + p * step));
+    t->kernels->gather(y, (const char *)x + bytes, (ptrdiff_t)step, count);
+    check_output(t);
+
+    CASE(t, "store step=%lld count=%lld clamp=%g,%g", (long long)step, (long long)count, t->lo, t->hi);
+    x = operand(t, A, count);
+    y = output(t, line_length(step, count));
+    for (int64_t p = 0; p < count; p++) expect(t, start + p * step, clamp(t->dtype, get(t->dtype, x, p), t->lo, t->hi));
+    t->kernels->store((char *)y + bytes, (ptrdiff_t)step, x, count, t->lo, t->hi);
+    check_output(t);
+
+    CASE(t, "add step=%lld count=%lld", (long long)step, (long long)count);
+    y = output(t, line_length(step, count));
+    for (int64_t p = 0; p < count; p++)
+        expect(t, start + p * step, add(t->dtype, get(t->dtype, t->expected, start + p * step), get(t->dtype, x, p)));
+    t->kernels->add((char *)y + bytes, (ptrdiff_t)step, x, count);
+    check_output(t);
+}
+
+static void test_fill(bench *t, int64_t count) {
+    const double value = draw(t);
+    CASE(t, "fill value=%g count=%lld", value, (long long)count);
+    void *y = output(t, count);
+    for (int64_t p = 0; p < count; p++) expect(t, p, value);
+    t->kernels->fill(y, value, count);
+    check_output(t);
+}
+
+static void test_moves(bench *t) {
+    for (int64_t count = 0; count <= LARGEST; count++) {
+        for (int64_t step = -4; step <= 4; step++) {
+            draw_clamp(t);
+            test_moves_of(t, step, count);
+        }
+        test_fill(t, count);
+    }
+}
+
+/* ---- tables ---------------------------------------------------------------------------------------------------- */
+
+static void test_table(bench *t, const char *isa) {
+    t->kernels = cgc_select_kernels(t->dtype, isa);
+    begin_case("isa=%s dtype=%d", isa, (int)t->dtype);
+    if (!CHECK(t->kernels != NULL, "a listed table is missing")) return;
+    t->size = t->dtype == CGCONV_FLOAT32 ? sizeof(float) : sizeof(double);
+    CHECK_TEXT(t->kernels->isa, isa);
+    CHECK(t->kernels->lanes == (t->dtype == CGCONV_FLOAT32 ? CGC_LANES_F32 : CGC_LANES_F64), "%d lanes", t->kernels->lanes);
+    CHECK(t->kernels->fused == (strcmp(isa, "nofma") != 0), "fused is %d", t->kernels->fused);
+    for (int where = 0; where < SIDES; where++) {
+        t->where = (side)where;
+        test_gemm(t);
+        test_taps(t);
+        test_channels(t);
+        test_reduce(t);
+        test_reduce_of_a_negative_zero(t);
+        test_join(t);
+        test_moves(t);
+    }
+}
+
+static void test_selection(void) {
+    begin_case("the choice of a table");
+    CHECK(cgc_kernels_name(0) != NULL, "no table at all");
+    CHECK(cgc_kernels_name(-1) == NULL, "a name before the first");
+    CHECK(cgc_select_kernels(CGCONV_FLOAT32, "abacus") == NULL, "a table for an unknown instruction set");
+    CHECK(cgc_select_kernels(CGCONV_FLOAT64, "") == NULL, "a table for an empty name");
+    for (int dtype = 0; dtype <= 1; dtype++) {
+        const cgc_kernels *best = cgc_select_kernels((cgconv_dtype)dtype, NULL);
+        if (CHECK(best != NULL, "no best table")) CHECK_TEXT(best->isa, cgc_kernels_name(0));
+    }
+}
+
+int main(int argc, char **argv) {
+    static bench t;
+    const int64_t rounds = setting(argc, argv, 1, "CGCONV_TEST_ROUNDS", 3);
+    t.random.state = (uint64_t)setting(argc, argv, 2, "CGCONV_TEST_SEED", 1);
+    printf("test_kernels: seed %lld\n", (long long)t.random.state);
+    test_selection();
+    for (int64_t round = 0; round < rounds; round++)
+        for (int dtype = 0; dtype <= 1; dtype++) {
+            t.dtype = (cgconv_dtype)dtype;
+            for (int i = 0; cgc_kernels_name(i); i++) test_table(&t, cgc_kernels_name(i));
+        }
+    for (int i = 0; i < OPERANDS; i++) guarded_free(&t.memory[i]);
+    free(t.expected);
+    return finish("test_kernels");
+}
