@@ -4,8 +4,8 @@
  *
  * Parameters: those of tables_template.h.
  *
- * Both cut their outputs into tiles whose sums stay in registers. The last tile of a row is moved back so that it ends
- * with the row: outputs computed twice get the same bits twice. Only a row shorter than its tile needs a mask.
+ * Both cut their outputs into tiles whose sums stay in registers. The last vector of a row of outputs is moved back so that
+ * it ends with the row: outputs computed twice get the same bits twice. Only a row shorter than a vector needs a mask.
  */
 
 typedef struct K(taps_call) {
@@ -19,12 +19,14 @@ typedef struct K(taps_call) {
     REAL bias, lo, hi;
 } K(taps_call);
 
-/* rows x vectors outputs whose first is (r, p). If masked, the last vector has only the lanes of `mask`. */
+/*
+ * rows x vectors outputs, the first of them (r, p). The last vector of a row begins at p + last; if masked, it is the only
+ * one and has the lanes of `mask`.
+ */
 static ALWAYS_INLINE void K(taps_tile)(const K(taps_call) *call, const int rows, const int vectors, const int masked,
-                                       MASK mask, int64_t r, int64_t p)
+                                       MASK mask, int64_t r, int64_t p, int64_t last)
 {
     const REAL *b = call->b + r * call->b_pitch + p;
-    const VEC lo = V(set)(call->lo), hi = V(set)(call->hi);
     VEC sum[12];
 
     UNROLL for (int t = 0; t < rows * vectors; t++)
@@ -35,54 +37,53 @@ static ALWAYS_INLINE void K(taps_tile)(const K(taps_call) *call, const int rows,
         const REAL *x = b + call->off[i];
         UNROLL for (int j = 0; j < rows; j++) {
             UNROLL for (int v = 0; v < vectors; v++) {
-                const VEC pixels =
-                    masked && v == vectors - 1 ? V(load_first)(mask, x + v * WIDTH) : V(load)(x + v * WIDTH);
+                const REAL *from = x + (v < vectors - 1 ? v * WIDTH : last);
+                const VEC pixels = masked ? V(load_first)(mask, from) : V(load)(from);
                 sum[j * vectors + v] = V(fma)(weight, pixels, sum[j * vectors + v]);
             }
             x += call->b_pitch;
         }
     }
 
+    const VEC lo = V(set)(call->lo), hi = V(set)(call->hi);
+    REAL *y = call->y + r * call->y_pitch + p;
     UNROLL for (int j = 0; j < rows; j++) {
-        REAL *y = call->y + (r + j) * call->y_pitch + p;
         UNROLL for (int v = 0; v < vectors; v++) {
+            REAL *to = y + (v < vectors - 1 ? v * WIDTH : last);
             const VEC result = V(clamp)(sum[j * vectors + v], lo, hi);
-            if (masked && v == vectors - 1)
-                V(store_first)(mask, y + v * WIDTH, result);
+            if (masked)
+                V(store_first)(mask, to, result);
             else
-                V(store)(y + v * WIDTH, result);
+                V(store)(to, result);
         }
-    }
-}
-
-/* The same for a number of vectors, at most 12 / rows, that is not known when this is compiled. */
-static ALWAYS_INLINE void K(taps_any_tile)(const K(taps_call) *call, const int rows, int vectors, const int masked,
-                                           MASK mask, int64_t r, int64_t p)
-{
-    switch (vectors) {
-    case 1: K(taps_tile)(call, rows, 1, masked, mask, r, p); break;
-    case 2: K(taps_tile)(call, rows, 2, masked, mask, r, p); break;
-    case 3: K(taps_tile)(call, rows, 3, masked, mask, r, p); break;
-    case 4: if (rows <= 2) K(taps_tile)(call, rows, 4, masked, mask, r, p); break;
-    case 5: if (rows <= 2) K(taps_tile)(call, rows, 5, masked, mask, r, p); break;
-    case 6: if (rows <= 2) K(taps_tile)(call, rows, 6, masked, mask, r, p); break;
-    case 7: if (rows <= 1) K(taps_tile)(call, rows, 7, masked, mask, r, p); break;
-    case 8: if (rows <= 1) K(taps_tile)(call, rows, 8, masked, mask, r, p); break;
+        y += call->y_pitch;
     }
 }
 
 /* `rows` whole rows from row r on. */
 static ALWAYS_INLINE void K(taps_rows)(const K(taps_call) *call, const int rows, int64_t r, int64_t cols)
 {
-    const int most = rows == 1 ? 8 : 12 / rows;
+    const int most = rows == 1 ? 8 : 12 / rows; /* vectors */
+    const MASK all = V(first)(WIDTH);
     int64_t p = 0;
     for (; p + most * WIDTH <= cols; p += most * WIDTH)
-        K(taps_tile)(call, rows, most, 0, V(first)(WIDTH), r, p);
-    const int vectors = (int)((cols - p + WIDTH - 1) / WIDTH);
-    if (vectors * WIDTH <= cols)
-        K(taps_any_tile)(call, rows, vectors, 0, V(first)(WIDTH), r, cols - vectors * WIDTH);
-    else
-        K(taps_any_tile)(call, rows, vectors, 1, V(first)(cols - (vectors - 1) * WIDTH), r, 0);
+        K(taps_tile)(call, rows, most, 0, all, r, p, (most - 1) * WIDTH);
+
+    const int64_t left = cols - p, last = left - WIDTH;
+    if (cols < WIDTH) {
+        K(taps_tile)(call, rows, 1, 1, V(first)(cols), r, 0, 0);
+        return;
+    }
+    switch ((left + WIDTH - 1) / WIDTH) {
+    case 1: K(taps_tile)(call, rows, 1, 0, all, r, p, last); break;
+    case 2: K(taps_tile)(call, rows, 2, 0, all, r, p, last); break;
+    case 3: K(taps_tile)(call, rows, 3, 0, all, r, p, last); break;
+    case 4: if (most >= 4) K(taps_tile)(call, rows, 4, 0, all, r, p, last); break;
+    case 5: if (most >= 5) K(taps_tile)(call, rows, 5, 0, all, r, p, last); break;
+    case 6: if (most >= 6) K(taps_tile)(call, rows, 6, 0, all, r, p, last); break;
+    case 7: if (most >= 7) K(taps_tile)(call, rows, 7, 0, all, r, p, last); break;
+    case 8: if (most >= 8) K(taps_tile)(call, rows, 8, 0, all, r, p, last); break;
+    }
 }
 
 static void K(taps)(int64_t rows, int64_t cols, int64_t k, const void *w, const void *b, const ptrdiff_t *off,
@@ -113,50 +114,37 @@ typedef struct K(channels_call) {
     REAL lo, hi;
 } K(channels_call);
 
-/* Outputs from channel p on. If masked, the last vector has only the lanes of `mask`. */
+/* `vectors` vectors of outputs, the first at channel p, the last at channel p + last. If masked, see taps_tile. */
 static ALWAYS_INLINE void K(channels_tile)(const K(channels_call) *call, const int vectors, const int masked, MASK mask,
-                                           int64_t p)
+                                           int64_t p, int64_t last)
 {
-    const VEC lo = V(set)(call->lo), hi = V(set)(call->hi);
     VEC sum[8];
 
     UNROLL for (int v = 0; v < vectors; v++) {
-        const REAL *bias = call->bias + p + v * WIDTH;
-        sum[v] = masked && v == vectors - 1 ? V(load_first)(mask, bias) : V(load)(bias);
+        const REAL *bias = call->bias + p + (v < vectors - 1 ? v * WIDTH : last);
+        sum[v] = masked ? V(load_first)(mask, bias) : V(load)(bias);
     }
+
     const REAL *w = call->w + p;
     for (int64_t i = 0; i < call->k; i++) {
         const REAL *x = (const REAL *)call->src[i] + p;
         UNROLL for (int v = 0; v < vectors; v++) {
-            if (masked && v == vectors - 1)
-                sum[v] = V(fma)(V(load_first)(mask, w + v * WIDTH), V(load_first)(mask, x + v * WIDTH), sum[v]);
-            else
-                sum[v] = V(fma)(V(load)(w + v * WIDTH), V(load)(x + v * WIDTH), sum[v]);
+            const int64_t q = v < vectors - 1 ? v * WIDTH : last;
+            const VEC weight = masked ? V(load_first)(mask, w + q) : V(load)(w + q);
+            const VEC pixel = masked ? V(load_first)(mask, x + q) : V(load)(x + q);
+            sum[v] = V(fma)(weight, pixel, sum[v]);
         }
         w += call->w_pitch;
     }
-    UNROLL for (int v = 0; v < vectors; v++) {
-        const VEC result = V(clamp)(sum[v], lo, hi);
-        if (masked && v == vectors - 1)
-            V(store_first)(mask, call->y + p + v * WIDTH, result);
-        else
-            V(store)(call->y + p + v * WIDTH, result);
-    }
-}
 
-/* The same for a number of vectors, at most 8, that is not known when this is compiled. */
-static ALWAYS_INLINE void K(channels_any_tile)(const K(channels_call) *call, int vectors, const int masked, MASK mask,
-                                               int64_t p)
-{
-    switch (vectors) {
-    case 1: K(channels_tile)(call, 1, masked, mask, p); break;
-    case 2: K(channels_tile)(call, 2, masked, mask, p); break;
-    case 3: K(channels_tile)(call, 3, masked, mask, p); break;
-    case 4: K(channels_tile)(call, 4, masked, mask, p); break;
-    case 5: K(channels_tile)(call, 5, masked, mask, p); break;
-    case 6: K(channels_tile)(call, 6, masked, mask, p); break;
-    case 7: K(channels_tile)(call, 7, masked, mask, p); break;
-    case 8: K(channels_tile)(call, 8, masked, mask, p); break;
+    const VEC lo = V(set)(call->lo), hi = V(set)(call->hi);
+    UNROLL for (int v = 0; v < vectors; v++) {
+        REAL *to = call->y + p + (v < vectors - 1 ? v * WIDTH : last);
+        const VEC result = V(clamp)(sum[v], lo, hi);
+        if (masked)
+            V(store_first)(mask, to, result);
+        else
+            V(store)(to, result);
     }
 }
 
@@ -166,12 +154,24 @@ static void K(channels)(int64_t channels, int64_t k, const void *w, ptrdiff_t w_
     const K(channels_call) call = {
         .k = k, .w = w, .w_pitch = w_pitch, .src = src, .bias = bias, .y = y, .lo = (REAL)lo, .hi = (REAL)hi,
     };
+    const MASK all = V(first)(WIDTH);
     int64_t p = 0;
     for (; p + 8 * WIDTH <= channels; p += 8 * WIDTH)
-        K(channels_tile)(&call, 8, 0, V(first)(WIDTH), p);
-    const int vectors = (int)((channels - p + WIDTH - 1) / WIDTH);
-    if (vectors * WIDTH <= channels)
-        K(channels_any_tile)(&call, vectors, 0, V(first)(WIDTH), channels - vectors * WIDTH);
-    else
-        K(channels_any_tile)(&call, vectors, 1, V(first)(channels - (vectors - 1) * WIDTH), 0);
+        K(channels_tile)(&call, 8, 0, all, p, 7 * WIDTH);
+
+    const int64_t left = channels - p, last = left - WIDTH;
+    if (channels < WIDTH) {
+        K(channels_tile)(&call, 1, 1, V(first)(channels), 0, 0);
+        return;
+    }
+    switch ((left + WIDTH - 1) / WIDTH) {
+    case 1: K(channels_tile)(&call, 1, 0, all, p, last); break;
+    case 2: K(channels_tile)(&call, 2, 0, all, p, last); break;
+    case 3: K(channels_tile)(&call, 3, 0, all, p, last); break;
+    case 4: K(channels_tile)(&call, 4, 0, all, p, last); break;
+    case 5: K(channels_tile)(&call, 5, 0, all, p, last); break;
+    case 6: K(channels_tile)(&call, 6, 0, all, p, last); break;
+    case 7: K(channels_tile)(&call, 7, 0, all, p, last); break;
+    case 8: K(channels_tile)(&call, 8, 0, all, p, last); break;
+    }
 }

@@ -33,7 +33,7 @@ static ALWAYS_INLINE void K(reduce_step)(const K(reduce_call) *call, const int r
             factor[j] = masked ? V(load_first)(mask, from) : V(load)(from);
         }
         UNROLL for (int i = 0; i < taps; i++) {
-            const VEC x = masked ? V(load_first)(mask, b[i] + q) : V(load)(b[i] + q);
+            const VEC x = V(keep)(masked ? V(load_first)(mask, b[i] + q) : V(load)(b[i] + q));
             UNROLL for (int j = 0; j < rows; j++) {
                 VEC *s = &sum[(j * taps + i) * PARTS + h];
                 *s = V(fma)(factor[j], x, *s);

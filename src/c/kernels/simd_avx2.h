@@ -8,6 +8,12 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#ifdef __GNUC__
+#define KEEP(v) __asm__("" : "+x"(v))
+#else
+#define KEEP(v) ((void)0)
+#endif
+
 /* A mask of n lanes is read where the -1 end n lanes later. */
 static const int32_t mask_table_f32[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 static const int64_t mask_table_f64[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
@@ -26,6 +32,11 @@ static inline mask_f32 first_f32(int64_t n)
 }
 static inline vec_f32 load_first_f32(mask_f32 m, const float *p) { return _mm256_maskload_ps(p, m); }
 static inline void store_first_f32(mask_f32 m, float *p, vec_f32 v) { _mm256_maskstore_ps(p, m, v); }
+static inline vec_f32 keep_f32(vec_f32 v)
+{
+    KEEP(v);
+    return v;
+}
 static inline vec_f32 add_f32(vec_f32 a, vec_f32 b) { return _mm256_add_ps(a, b); }
 static inline vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return _mm256_fmadd_ps(a, b, c); }
 /* MAXPS and MINPS give the second operand for NaN and for two zeros, as the definition does. */
@@ -48,6 +59,11 @@ static inline mask_f64 first_f64(int64_t n)
 }
 static inline vec_f64 load_first_f64(mask_f64 m, const double *p) { return _mm256_maskload_pd(p, m); }
 static inline void store_first_f64(mask_f64 m, double *p, vec_f64 v) { _mm256_maskstore_pd(p, m, v); }
+static inline vec_f64 keep_f64(vec_f64 v)
+{
+    KEEP(v);
+    return v;
+}
 static inline vec_f64 add_f64(vec_f64 a, vec_f64 b) { return _mm256_add_pd(a, b); }
 static inline vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return _mm256_fmadd_pd(a, b, c); }
 static inline vec_f64 clamp_f64(vec_f64 v, vec_f64 lo, vec_f64 hi)

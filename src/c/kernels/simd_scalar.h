@@ -10,6 +10,7 @@
  *   first_(n)                  the mask of the lanes l < n; n may be anything
  *   load_first_(m, p)          the chosen lanes; the others are 0, and their memory is not touched
  *   store_first_(m, p, v)      the same way out
+ *   keep_(v)                   v, now in a register: compilers like to read memory again for every use
  *   add_(a, b), fma_(a, b, c)  a + b, a*b + c
  *   clamp_(v, lo, hi)          t = lo > v ? lo : v; hi < t ? hi : t
  *
@@ -54,6 +55,7 @@ static inline void store_first_f32(int m, float *p, float v)
     if (m)
         *p = v;
 }
+static inline float keep_f32(float v) { return v; }
 static inline float add_f32(float a, float b) { return a + b; }
 static inline float clamp_f32(float v, float lo, float hi)
 {
@@ -75,6 +77,7 @@ static inline void store_first_f64(int m, double *p, double v)
     if (m)
         *p = v;
 }
+static inline double keep_f64(double v) { return v; }
 static inline double add_f64(double a, double b) { return a + b; }
 static inline double clamp_f64(double v, double lo, double hi)
 {
