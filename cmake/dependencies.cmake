@@ -1,6 +1,8 @@
-# What is found on this machine: the mathematics library, OpenMP, CUDA. It fills CGCONV_STATIC_DEPENDENCIES with plain
-# names of libraries, because whoever links the static library should not have to look for OpenMP again.
-set(CGCONV_STATIC_DEPENDENCIES "")
+# What is found on this machine: the mathematics library, OpenMP, CUDA. It fills CGCONV_LINK_FILES with what is linked
+# here, and CGCONV_LINK_NAMES with the same as plain names: whoever links the installed static library, perhaps with
+# other tools than CMake, should not have to look for OpenMP again.
+set(CGCONV_LINK_FILES "")
+set(CGCONV_LINK_NAMES "")
 set(CGCONV_DEFINITIONS "")
 
 set(CGCONV_OPENMP_TEXT "off")
@@ -8,7 +10,8 @@ if(CGCONV_OPENMP)
   find_package(OpenMP COMPONENTS C)
   if(OpenMP_C_FOUND)
     set(CGCONV_OPENMP_TEXT "${OpenMP_C_VERSION} (${OpenMP_C_FLAGS})")
-    list(APPEND CGCONV_STATIC_DEPENDENCIES ${OpenMP_C_LIB_NAMES})
+    list(APPEND CGCONV_LINK_FILES ${OpenMP_C_LIBRARIES})
+    list(APPEND CGCONV_LINK_NAMES ${OpenMP_C_LIB_NAMES})
   else()
     set(CGCONV_OPENMP_TEXT "not found, so runs are serial")
   endif()
@@ -21,7 +24,8 @@ function(cgconv_use_openmp target)
 endfunction()
 
 if(UNIX)
-  list(APPEND CGCONV_STATIC_DEPENDENCIES m)
+  list(APPEND CGCONV_LINK_FILES m)
+  list(APPEND CGCONV_LINK_NAMES m)
 endif()
 
 set(CGCONV_CUDA_TEXT "not looked for")
