@@ -1,0 +1,300 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, freethreading_compatible=True
+"""The binding: the spec and the plan of cgconv.h as two classes, and the functions of the library.
+
+It must not know data formats, defaults, or how an argument was spelled: it takes checked numbers and 4-D arrays.
+"""
+cimport cython
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from libc.stdint cimport int64_t
+
+from cgconv cimport *
+
+ctypedef fused real:
+    float
+    double
+
+cdef enum:
+    WHY_SIZE = 512
+
+DTYPES = {"float32": CGCONV_FLOAT32, "float64": CGCONV_FLOAT64}
+LAYOUTS = {"NCHW": CGCONV_NCHW, "NHWC": CGCONV_NHWC, "NCWH": CGCONV_NCWH, "NWHC": CGCONV_NWHC}
+PAD_MODES = {
+    "constant": CGCONV_PAD_CONSTANT,
+    "symmetric-include-edge": CGCONV_PAD_SYMMETRIC_INCLUDE_EDGE,
+    "symmetric-exclude-edge": CGCONV_PAD_SYMMETRIC_EXCLUDE_EDGE,
+    "replicate": CGCONV_PAD_REPLICATE,
+    "circular": CGCONV_PAD_CIRCULAR,
+}
+FORWARD, BACKWARD_INPUT, BACKWARD_WEIGHT = CGCONV_FORWARD, CGCONV_BACKWARD_INPUT, CGCONV_BACKWARD_WEIGHT
+
+
+class Unsupported(ValueError):
+    """A legal problem that no algorithm serves: such strides, or an algorithm or instruction set asked for by name."""
+
+
+cdef int check(cgconv_status status, const char *why) except -1:
+    """The one place where a status becomes an exception."""
+    if status == CGCONV_OK:
+        return 0
+    cdef bytes sentence = why if why != NULL and why[0] != 0 else cgconv_status_string(status)
+    text = sentence.decode("utf-8", "replace")
+    if status == CGCONV_OUT_OF_MEMORY:
+        raise MemoryError(text)
+    if status == CGCONV_UNSUPPORTED:
+        raise Unsupported(text)
+    raise ValueError(text)
+
+
+cdef class Spec:
+    """What is to be computed, as cgconv_spec; layout and strides are given to the plan."""
+
+    cdef cgconv_spec spec
+
+    def __init__(self, str dtype, shape, kernel, int64_t groups, int64_t filters_per_group, stride, dilation, pads,
+                 str pad_mode, double pad_value, double clamp_lo, double clamp_hi):
+        cgconv_spec_init(&self.spec)
+        self.spec.dtype = DTYPES[dtype]
+        self.spec.n, self.spec.c, self.spec.h, self.spec.w = shape
+        self.spec.kh, self.spec.kw = kernel
+        self.spec.groups, self.spec.filters_per_group = groups, filters_per_group
+        self.spec.stride_h, self.spec.stride_w = stride
+        self.spec.dilation_h, self.spec.dilation_w = dilation
+        self.spec.pad_mode, self.spec.pad_value = PAD_MODES[pad_mode], pad_value
+        self.spec.clamp_lo, self.spec.clamp_hi = clamp_lo, clamp_hi
+        if pads is None:
+            check(cgconv_spec_pad_same(&self.spec), NULL)
+        else:
+            self.spec.pad_top, self.spec.pad_bottom, self.spec.pad_left, self.spec.pad_right = pads
+
+    @property
+    def pads(self):
+        """Top, bottom, left, right; pads=None has been resolved to "same"."""
+        return self.spec.pad_top, self.spec.pad_bottom, self.spec.pad_left, self.spec.pad_right
+
+    def output_size(self):
+        """Output height and width; ValueError for whatever is wrong with the spec."""
+        cdef char[WHY_SIZE] why
+        cdef int64_t oh, ow
+        check(cgconv_spec_check(&self.spec, why, WHY_SIZE), why)
+        check(cgconv_output_size(&self.spec, &oh, &ow), NULL)
+        return oh, ow
+
+
+cdef struct Block:
+    # A workspace that waits for its next run: the link stands in its first bytes.
+    Block *next
+
+
+cdef class Plan:
+    """How it is computed: cgconv_plan, with the workspaces of its runs.
+
+    Arrays are 4-D with the axes n, c, h, w, of the planned shape and strides. Any number of threads may run one plan:
+    each run takes a workspace from the free list or allocates another, so that a plan that is used by one thread
+    allocates once per pass.
+    """
+
+    cdef cgconv_plan *plan
+    cdef int dtype
+    cdef Py_ssize_t itemsize
+    cdef int64_t[4] x_shape, x_strides, y_shape, y_strides, w_shape
+    cdef Block *free[3]
+
+    def __init__(self, Spec spec, str layout, int64_t n, x_strides, y_strides, int threads=0, algorithm=None, isa=None):
+        cdef char[WHY_SIZE] why
+        cdef cgconv_options options
+        cdef cgconv_spec s = spec.spec
+        cdef int64_t oh, ow
+        if self.plan != NULL:
+            raise RuntimeError("a plan is made once")
+        s.layout, s.n = LAYOUTS[layout], n
+        for i in range(4):
+            s.x_strides[i], s.y_strides[i] = x_strides[i], y_strides[i]
+        cgconv_options_init(&options)
+        options.threads, options.why, options.why_size = threads, why, WHY_SIZE
+        cdef bytes algorithm_bytes = algorithm.encode() if algorithm is not None else None
+        cdef bytes isa_bytes = isa.encode() if isa is not None else None
+        if algorithm_bytes is not None:
+            options.algorithm = algorithm_bytes
+        if isa_bytes is not None:
+            options.isa = isa_bytes
+        why[0] = 0
+        check(cgconv_plan_create(&s, &options, &self.plan), why)
+        check(cgconv_output_size(&s, &oh, &ow), NULL)
+        self.dtype, self.itemsize = s.dtype, 4 if s.dtype == CGCONV_FLOAT32 else 8
+        self.x_shape = [s.n, s.c, s.h, s.w]
+        self.y_shape = [s.n, s.groups * s.filters_per_group, oh, ow]
+        self.w_shape = [self.y_shape[1], s.c // s.groups, s.kh, s.kw]
+        self.x_strides, self.y_strides = s.x_strides, s.y_strides
+
+    def __dealloc__(self):
+        cdef Block *block
+        for which in range(3):
+            while self.free[which] != NULL:
+                block = self.free[which]
+                self.free[which] = block.next
+                PyMem_RawFree(block)
+        cgconv_plan_destroy(self.plan)
+
+    def algorithm(self, cgconv_pass which):
+        return cgconv_plan_algorithm(self.plan, which).decode()
+
+    def algorithms(self, cgconv_pass which):
+        """The names of the algorithms that could serve this pass, best first."""
+        names = []
+        while cgconv_plan_alternative(self.plan, which, <int>len(names)) != NULL:
+            names.append(cgconv_plan_alternative(self.plan, which, <int>len(names)).decode())
+        return tuple(names)
+
+    def threads(self, cgconv_pass which):
+        return cgconv_plan_threads(self.plan, which)
+
+    def workspace_nbytes(self, cgconv_pass which):
+        return cgconv_plan_workspace_size(self.plan, which)
+
+    cdef void *borrow(self, cgconv_pass which, size_t size) except? NULL:
+        """A workspace of `size` bytes, to be given back; NULL if the pass needs none."""
+        cdef Block *block = NULL
+        if size == 0:
+            return NULL
+        with cython.critical_section(self):
+            if self.free[<int>which] != NULL:
+                block = self.free[<int>which]
+                self.free[<int>which] = block.next
+        if block == NULL:
+            block = <Block *>PyMem_RawMalloc(max(size, sizeof(Block)))
+            if block == NULL:
+                raise MemoryError(f"no memory for a workspace of {size} bytes")
+        return block
+
+    cdef void give_back(self, cgconv_pass which, void *workspace) noexcept:
+        cdef Block *block = <Block *>workspace
+        if block == NULL:
+            return
+        with cython.critical_section(self):
+            block.next = self.free[<int>which]
+            self.free[<int>which] = block
+
+    def forward(self, x, weight, bias, y):
+        """y = clamp(conv(x, weight) + bias)."""
+        if self.dtype == CGCONV_FLOAT32:
+            self.run_forward[float](x, weight, bias, y)
+        else:
+            self.run_forward[double](x, weight, bias, y)
+
+    cdef int run_forward(self, const real[:, :, :, :] x, const real[:, :, :, ::1] weight, const real[::1] bias,
+                          real[:, :, :, :] y) except -1:
+        cdef const void *px = self.image("x", x, self.x_shape, self.x_strides)
+        cdef const void *pw = self.weights("weight", weight)
+        cdef const void *pb = self.vector("bias", bias)
+        cdef void *py = <void *>self.image("y", y, self.y_shape, self.y_strides)
+        cdef size_t size = cgconv_plan_workspace_size(self.plan, CGCONV_FORWARD)
+        cdef void *workspace = self.borrow(CGCONV_FORWARD, size)
+        cdef cgconv_status status
+        with nogil:
+            status = cgconv_forward(self.plan, px, pw, pb, py, workspace, size)
+        self.give_back(CGCONV_FORWARD, workspace)
+        check(status, NULL)
+        return 0
+
+    def backward_input(self, dy, weight, dx):
+        """dx = the adjoint of the forward map, applied to dy."""
+        if self.dtype == CGCONV_FLOAT32:
+            self.run_backward_input[float](dy, weight, dx)
+        else:
+            self.run_backward_input[double](dy, weight, dx)
+
+    cdef int run_backward_input(self, const real[:, :, :, :] dy, const real[:, :, :, ::1] weight,
+                                 real[:, :, :, :] dx) except -1:
+        cdef const void *py = self.image("dy", dy, self.y_shape, self.y_strides)
+        cdef const void *pw = self.weights("weight", weight)
+        cdef void *px = <void *>self.image("dx", dx, self.x_shape, self.x_strides)
+        cdef size_t size = cgconv_plan_workspace_size(self.plan, CGCONV_BACKWARD_INPUT)
+        cdef void *workspace = self.borrow(CGCONV_BACKWARD_INPUT, size)
+        cdef cgconv_status status
+        with nogil:
+            status = cgconv_backward_input(self.plan, py, pw, px, workspace, size)
+        self.give_back(CGCONV_BACKWARD_INPUT, workspace)
+        check(status, NULL)
+        return 0
+
+    def backward_weight(self, x, dy, dw, db):
+        """dw = the gradient of the weights, db = that of the bias; db may be None."""
+        if self.dtype == CGCONV_FLOAT32:
+            self.run_backward_weight[float](x, dy, dw, db)
+        else:
+            self.run_backward_weight[double](x, dy, dw, db)
+
+    cdef int run_backward_weight(self, const real[:, :, :, :] x, const real[:, :, :, :] dy, real[:, :, :, ::1] dw,
+                                  real[::1] db) except -1:
+        cdef const void *px = self.image("x", x, self.x_shape, self.x_strides)
+        cdef const void *py = self.image("dy", dy, self.y_shape, self.y_strides)
+        cdef void *pw = <void *>self.weights("dw", dw)
+        cdef void *pb = <void *>self.vector("db", db)
+        cdef size_t size = cgconv_plan_workspace_size(self.plan, CGCONV_BACKWARD_WEIGHT)
+        cdef void *workspace = self.borrow(CGCONV_BACKWARD_WEIGHT, size)
+        cdef cgconv_status status
+        with nogil:
+            status = cgconv_backward_weight(self.plan, px, py, pw, pb, workspace, size)
+        self.give_back(CGCONV_BACKWARD_WEIGHT, workspace)
+        check(status, NULL)
+        return 0
+
+    # The last line of defence: nothing that reaches C differs from what was planned.
+
+    cdef const void *image(self, str name, const real[:, :, :, :] a, const int64_t *shape,
+                           const int64_t *strides) except? NULL:
+        """The address of cell (0, 0, 0, 0). The stride of an axis that is never stepped along is free."""
+        cdef bint empty = False
+        for i in range(4):
+            if a.shape[i] != shape[i]:
+                raise ValueError(f"{name}.shape[{i}]={a.shape[i]}, planned for {shape[i]}")
+            empty |= shape[i] == 0
+        if not empty:
+            for i in range(4):
+                if shape[i] > 1 and a.strides[i] != strides[i] * self.itemsize:
+                    raise ValueError(f"{name}.strides[{i}]={a.strides[i]}, planned for {strides[i] * self.itemsize}")
+        return &a[0, 0, 0, 0]
+
+    cdef const void *weights(self, str name, const real[:, :, :, ::1] a) except? NULL:
+        for i in range(4):
+            if a.shape[i] != self.w_shape[i]:
+                raise ValueError(f"{name}.shape[{i}]={a.shape[i]}, planned for {self.w_shape[i]}")
+        return &a[0, 0, 0, 0]
+
+    cdef const void *vector(self, str name, const real[::1] a) except? NULL:
+        if a is None:
+            return NULL
+        if a.shape[0] != self.w_shape[0]:
+            raise ValueError(f"{name}.shape[0]={a.shape[0]}, planned for {self.w_shape[0]}")
+        return &a[0]
+
+
+def pad_sources(str pad_mode, int64_t[::1] sources, int64_t pad_before, int64_t extent):
+    """Fills `sources` with the cell of an axis that stands at each padded position; -1 for a constant one."""
+    cdef cgconv_pad_mode mode = PAD_MODES[pad_mode]
+    cdef Py_ssize_t i
+    for i in range(sources.shape[0]):
+        sources[i] = cgconv_pad_source(mode, i - pad_before, extent)
+
+
+def get_num_threads():
+    return cgconv_get_num_threads()
+
+
+def set_num_threads(int n):
+    check(cgconv_set_num_threads(n), NULL)
+
+
+def library():
+    """What the library says about itself, by the names of cgconv.h."""
+    isas = []
+    while cgconv_isa_alternative(<int>len(isas)) != NULL:
+        isas.append(cgconv_isa_alternative(<int>len(isas)).decode())
+    return {
+        "version": cgconv_version().decode(),
+        "isa": cgconv_isa().decode(),
+        "isa_alternatives": tuple(isas),
+        "reproducible": bool(cgconv_reproducible()),
+        "threading": cgconv_threading().decode(),
+        "cuda": cgconv_cuda().decode(),
+    }
