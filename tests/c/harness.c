@@ -22,10 +22,11 @@
 
 /* ---- checks ---------------------------------------------------------------------------------------------------- */
 
-enum { SHOWN = 20 };
+enum { SHOWN = 20, SHOWN_PER_CASE = 3 }; /* failures in full */
 
 static char current_case[2048] = "no case yet";
 static int64_t checks, failed;
+static int shown, shown_of_case;
 
 #if HAVE_PAGES
 static struct sigaction before_segv, before_bus, before_fpe, before_ill;
@@ -64,6 +65,7 @@ static void watch(void) {}
 void begin_case(const char *format, ...) {
     va_list arguments;
     watch();
+    shown_of_case = 0;
     va_start(arguments, format);
     vsnprintf(current_case, sizeof current_case, format, arguments);
     va_end(arguments);
@@ -72,14 +74,16 @@ void begin_case(const char *format, ...) {
 int check(int holds, const char *file, int line, const char *text, const char *format, ...) {
     checks++;
     if (holds) return 1;
-    if (++failed <= SHOWN) {
+    failed++;
+    if (shown < SHOWN && shown_of_case < SHOWN_PER_CASE) {
         va_list arguments;
+        shown++, shown_of_case++;
         fprintf(stderr, "%s:%d: %s\n  case: %s\n  ", file, line, text, current_case);
         va_start(arguments, format);
         vfprintf(stderr, format, arguments);
         va_end(arguments);
         fputc('\n', stderr);
-        if (failed == SHOWN) fprintf(stderr, "further failures are only counted\n");
+        if (shown == SHOWN) fprintf(stderr, "further failures are only counted\n");
     }
     return 0;
 }
