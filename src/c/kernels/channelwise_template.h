@@ -4,8 +4,9 @@
  *
  * Parameters: those of tables_template.h.
  *
- * Both cut their outputs into tiles whose sums stay in registers. The last vector of a row of outputs is moved back so that
- * it ends with the row: outputs computed twice get the same bits twice. Only a row shorter than a vector needs a mask.
+ * Both cut their outputs into tiles whose sums stay in registers. The last vector of a row of outputs is moved back
+ * so that it ends with the row: outputs computed twice get the same bits twice. Only a row shorter than a vector
+ * needs a mask.
  */
 
 typedef struct K(taps_call) {
@@ -20,8 +21,8 @@ typedef struct K(taps_call) {
 } K(taps_call);
 
 /*
- * rows x vectors outputs, the first of them (r, p). The last vector of a row begins at p + last; if masked, it is the only
- * one and has the lanes of `mask`.
+ * rows x vectors outputs, the first of them (r, p). The last vector of a row begins at p + last; if masked, it is the
+ * only one and has the lanes of `mask`.
  */
 static ALWAYS_INLINE void K(taps_tile)(const K(taps_call) *call, const int rows, const int vectors, const int masked,
                                        MASK mask, int64_t r, int64_t p, int64_t last)
@@ -115,8 +116,8 @@ typedef struct K(channels_call) {
 } K(channels_call);
 
 /* `vectors` vectors of outputs, the first at channel p, the last at channel p + last. If masked, see taps_tile. */
-static ALWAYS_INLINE void K(channels_tile)(const K(channels_call) *call, const int vectors, const int masked, MASK mask,
-                                           int64_t p, int64_t last)
+static ALWAYS_INLINE void K(channels_tile)(const K(channels_call) *call, const int vectors, const int masked,
+                                           MASK mask, int64_t p, int64_t last)
 {
     VEC sum[8];
 

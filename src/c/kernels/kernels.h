@@ -5,6 +5,8 @@
  * Contract of all kernels
  *   - arrays are passed as void * and hold the table's dtype; strides, offsets and counts are in elements;
  *   - nothing outside the elements named is read or written (arrays of NumPy have no slack);
+ *   - what is written does not overlap what is read; an element that is only written may be written twice, with the
+ *     same bits;
  *   - a multiply-add is one fused operation (two, in the table "nofma"), and the terms of one output are added in
  *     ascending k. Vector lanes are different outputs, so every table gives the same bits.
  */
@@ -17,8 +19,8 @@
 #include "../include/cgconv.h"
 
 /*
- * Partial sums of a long reduction, see `reduce`: one cache line, whatever the vector length of the machine. It is part of
- * the definition of the weight gradient.
+ * Partial sums of a long reduction, see `reduce`: one cache line, whatever the vector length of the machine. It is
+ * part of the definition of the weight gradient.
  */
 #define CGC_LANES_F32 16
 #define CGC_LANES_F64 8
@@ -34,7 +36,8 @@ typedef struct cgc_kernels {
     /*
      * The one micro-kernel of matrix products. With m < mr and p < nr:
      *     acc[m*ld + p] += sum over i < k of  w[i*mr + m] * b[off[i] + p]
-     * acc is read and written in place; all mr*nr cells of it, and nr cells behind every b + off[i], exist. k may be 0.
+     * acc is read and written in place; all mr*nr cells of it, and nr cells behind every b + off[i], exist.
+     * k may be 0.
      */
     void (*gemm)(int64_t k, const void *w, const void *b, const ptrdiff_t *off, void *acc, ptrdiff_t ld);
 
@@ -55,13 +58,13 @@ typedef struct cgc_kernels {
     /*
      * Products summed over pixels, for the gradient of the weights. With j < m, i < k, l < lanes:
      *     acc[(j*k + i)*lanes + l] += sum over p = l, l + lanes, l + 2*lanes ... of  a[j*a_pitch + p] * b[off[i] + p]
-     * where p runs to `count` rounded up to a multiple of lanes, and both factors count as 0 from `count` on (they are not
-     * read there). The extra 0 * 0 belong to the definition: they turn a -0 into +0.
+     * where p runs to `count` rounded up to a multiple of lanes, and both factors count as 0 from `count` on (they
+     * are not read there). The extra 0 * 0 belong to the definition: they turn a -0 into +0.
      */
     void (*reduce)(int64_t count, int64_t m, int64_t k, const void *a, ptrdiff_t a_pitch, const void *b,
                    const ptrdiff_t *off, void *acc);
 
-    /* y[p] += the sum of acc[p*lanes ...], by halves: lane l takes lane l + lanes/2, then l + lanes/4, ... p < count. */
+    /* With p < count, y[p] += the sum of acc[p*lanes ...], by halves: lane l takes l + lanes/2, then l + lanes/4 ... */
     void (*join)(void *y, const void *acc, int64_t count);
 
     /* Moves. With p < count; steps may be any, 0 and negative ones too. */
@@ -72,20 +75,24 @@ typedef struct cgc_kernels {
     void (*add)(void *y, ptrdiff_t y_step, const void *x, int64_t count);     /* y[p*y_step] += x[p] */
 
     /*
-     * clamp(v) is t = lo > v ? lo : v; hi < t ? hi : t, with lo and hi converted to the dtype: NaN passes through, and the
-     * bounds -inf and inf change nothing.
+     * clamp(v) is t = lo > v ? lo : v; hi < t ? hi : t, with lo and hi converted to the dtype: NaN passes through,
+     * and the bounds -inf and inf change nothing.
      */
 } cgc_kernels;
 
-/* The best table for this CPU, capped by CGCONV_ISA; exactly the named one if isa is given. NULL if there is no such. */
+/*
+ * The best table for this CPU, capped by CGCONV_ISA; exactly the named one if isa is given. NULL if there is no such.
+ */
 const cgc_kernels *cgc_select_kernels(cgconv_dtype dtype, const char *isa);
 
-/* The index-th table's name, best first, among those that this CPU can run; NULL past the end. CGCONV_ISA is ignored. */
+/*
+ * The index-th table's name, best first, among those that this CPU can run; NULL past the end. CGCONV_ISA is ignored.
+ */
 const char *cgc_kernels_name(int index);
 
 /*
- * The value of CGCONV_ISA if it is set to something that no build of this library knows, else NULL. Plans refuse to be
- * made then.
+ * The value of CGCONV_ISA if it is set to something that no build of this library knows, else NULL. Plans refuse to
+ * be made then.
  */
 const char *cgc_unknown_isa(void);
 

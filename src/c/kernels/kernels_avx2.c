@@ -1,4 +1,7 @@
-/* The kernels for AVX2 and FMA; built with -mavx2 -mfma, and empty without. */
+/*
+ * The kernels for AVX2 and FMA; built with -mavx2 -mfma, without tables else.
+ * It must not know what they compute: that is in the templates.
+ */
 #include "tables.h"
 
 #if defined(__AVX2__) && defined(__FMA__)

@@ -1,4 +1,7 @@
-/* The kernels for AVX-512; built with -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma, and empty without. */
+/*
+ * The kernels for AVX-512; built with -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma, without tables else.
+ * It must not know what they compute: that is in the templates.
+ */
 #include "tables.h"
 
 #if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512DQ__) && defined(__AVX512BW__)

@@ -1,4 +1,7 @@
-/* The kernels in plain C for CPUs without fused multiply-add. Their bits differ from those of all other tables. */
+/*
+ * The kernels in plain C for CPUs without fused multiply-add; their bits differ from those of all other tables.
+ * It must not know what they compute: that is in the templates.
+ */
 #define CGC_NOFMA
 #include "simd_scalar.h"
 #include "tables.h"

@@ -1,4 +1,7 @@
-/* The kernels in plain C, exact on every machine: where there is no fused multiply-add in hardware, libm's is slow. */
+/*
+ * The kernels in plain C, exact on every machine; slow where libm has to do the fused multiply-add.
+ * It must not know what they compute: that is in the templates.
+ */
 #include "simd_scalar.h"
 #include "tables.h"
 

@@ -29,11 +29,14 @@ static void K(store)(void *y_, ptrdiff_t y_step, const void *x_, int64_t count, 
     REAL *y = y_;
     const REAL *x = x_;
     const REAL lo = (REAL)lo_, hi = (REAL)hi_;
-    int64_t p = 0;
-    if (y_step == 1)
-        for (; p + WIDTH <= count; p += WIDTH)
-            V(store)(y + p, V(clamp)(V(load)(x + p), V(set)(lo), V(set)(hi)));
-    for (; p < count; p++) {
+    if (y_step == 1 && count >= WIDTH) {
+        const VEC low = V(set)(lo), high = V(set)(hi);
+        for (int64_t p = 0; p < count - WIDTH; p += WIDTH)
+            V(store)(y + p, V(clamp)(V(load)(x + p), low, high));
+        V(store)(y + count - WIDTH, V(clamp)(V(load)(x + count - WIDTH), low, high));
+        return;
+    }
+    for (int64_t p = 0; p < count; p++) {
         const REAL t = lo > x[p] ? lo : x[p];
         y[p * y_step] = hi < t ? hi : t;
     }

@@ -43,7 +43,8 @@ static ALWAYS_INLINE void K(reduce_step)(const K(reduce_call) *call, const int r
 }
 
 /* The outputs of `rows` rows of a from row j0 on, and `taps` taps from tap i0 on. */
-static ALWAYS_INLINE void K(reduce_tile)(const K(reduce_call) *call, const int rows, const int taps, int64_t j0, int64_t i0)
+static ALWAYS_INLINE void K(reduce_tile)(const K(reduce_call) *call, const int rows, const int taps, int64_t j0,
+                                         int64_t i0)
 {
     const REAL *a = call->a + j0 * call->a_pitch;
     REAL *acc = call->acc + (j0 * call->k + i0) * LANES;

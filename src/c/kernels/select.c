@@ -1,4 +1,7 @@
-/* Which kernel table runs here: by the CPU, by the build, by name and by CGCONV_ISA. It must not know what kernels do. */
+/*
+ * Which kernel table runs here: by the CPU, by the build, by name and by CGCONV_ISA.
+ * It must not know what kernels do.
+ */
 #include "tables.h"
 
 #include <stdatomic.h>

@@ -22,9 +22,9 @@ static atomic_int from_environment; /* CGCONV_NUM_THREADS, 0: none */
 static atomic_int in_child;         /* 1 in a process made by fork(), where the runtime's threads do not exist */
 
 /*
- * omp_get_max_threads() before anybody asked for less; 0 until known. What it says now is compared with this: it is the
- * only sign of omp_set_num_threads, which is also how threadpoolctl limits a library. That limit belongs to the calling
- * thread, so it is looked up at every use.
+ * omp_get_max_threads() before anybody asked for less; 0 until known. What it says now is compared with this: it is
+ * the only sign of omp_set_num_threads, which is also how threadpoolctl limits a library. That limit belongs to the
+ * calling thread, so it is looked up at every use.
  */
 static atomic_int initial;
 
