@@ -64,7 +64,7 @@ typedef struct cgc_kernels {
     void (*reduce)(int64_t count, int64_t m, int64_t k, const void *a, ptrdiff_t a_pitch, const void *b,
                    const ptrdiff_t *off, void *acc);
 
-    /* With p < count, y[p] += the sum of acc[p*lanes ...], by halves: lane l takes l + lanes/2, then l + lanes/4 ... */
+    /* y[p < count] += the sum of acc[p*lanes ...], by halves: lane l takes l + lanes/2, then l + lanes/4 ... */
     void (*join)(void *y, const void *acc, int64_t count);
 
     /* Moves. With p < count; steps may be any, 0 and negative ones too. */

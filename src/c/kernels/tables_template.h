@@ -13,7 +13,7 @@
  *   LANES     CGC_LANES_F32 or CGC_LANES_F64
  *   V(word)   that word of the vocabulary in this dtype; VEC, MASK and WIDTH are V(vec), V(mask) and V(WIDTH)
  *   K(word)   the name of a kernel in this dtype and instruction set: K(gemm) is cgc_gemm_f32_avx2
- *   UNROLL    before a loop with a constant count: arrays that it indexes become registers
+ *   UNROLL, ALWAYS_INLINE   with them the loops of a constant count vanish, and the arrays they index become registers
  */
 #include "kernels.h"
 
