@@ -15,7 +15,7 @@ import sys
 
 
 def _use_installed_package() -> None:
-    """Points __path__ at the installed package where this folder is the source of one, without the compiled extension.
+    """Points __path__ at the installed package where this folder is but the source of one, with nothing compiled.
 
     In the root of a clone, `import cgconv` finds the source folder first. Everything below this file then has to come
     from one place: the installed package.
@@ -29,8 +29,8 @@ def _use_installed_package() -> None:
         if importlib.machinery.PathFinder.find_spec(f"{__name__}._core", folders) is not None:
             __path__[:] = folders
             return
-    raise ImportError(f"{source} holds the source of cgconv, not a compiled one, and no compiled one is installed for this "
-                      f"Python: run `python -m pip install {os.path.dirname(source)}`")
+    raise ImportError(f"{source} holds the source of cgconv, and no compiled cgconv is installed for this Python: "
+                      f"run `python -m pip install {os.path.dirname(source)}`")
 
 
 _use_installed_package()
@@ -41,15 +41,26 @@ from .config import (  # noqa: E402
     get_include,
     get_library_dir,
     get_num_threads,
+    isa_alternatives,
     set_num_threads,
     show_config,
 )
 from .functional import conv2d, conv2d_backward_input, conv2d_backward_weight, pad2d  # noqa: E402
+from .layer import (  # noqa: E402
+    Gradients,
+    GroupedConvolution2DLayer,
+    Learnable,
+    grouped_convolution2d_layer,
+)
 from .plan import PassInfo, Plan  # noqa: E402
+from .storage import load_layer  # noqa: E402
 
 __version__: str = _library()["version"]
 
 __all__ = [
+    "Gradients",
+    "GroupedConvolution2DLayer",
+    "Learnable",
     "PassInfo",
     "Plan",
     "conv2d",
@@ -59,6 +70,9 @@ __all__ = [
     "get_include",
     "get_library_dir",
     "get_num_threads",
+    "grouped_convolution2d_layer",
+    "isa_alternatives",
+    "load_layer",
     "pad2d",
     "set_num_threads",
     "show_config",

@@ -32,7 +32,7 @@ def as_array(name: str, value: object) -> np.ndarray[Any, Any]:
     _refuse_other_devices(name, value)
     if not _has_memory(value) and hasattr(value, "__dlpack__"):
         try:
-            return np.from_dlpack(value)  # type: ignore[arg-type]
+            return np.from_dlpack(value)
         except (BufferError, RuntimeError, TypeError, ValueError) as error:
             raise TypeError(f"{name}, a {type(value).__name__}, cannot be read as an array: {error}") from error
     try:
@@ -92,6 +92,11 @@ def stands_as(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> bool:
     return array.dtype == dtype and array.dtype.isnative and array.flags.aligned
 
 
+def dense(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """The array itself if it is C-contiguous and stands as this type; else a copy that is."""
+    return array if array.flags.c_contiguous and stands_as(array, dtype) else np.array(array, dtype, order="C")
+
+
 def _common_dtype(arrays: Mapping[str, np.ndarray[Any, Any]]) -> np.dtype[Any]:
     decides: tuple[str, np.dtype[Any]] | None = None
     for name, array in arrays.items():
@@ -127,7 +132,7 @@ def is_apart(name: str, target: np.ndarray[Any, Any], inputs: Mapping[str, objec
             continue
         apart = False
         try:
-            shared = np.shares_memory(target, source, max_work=10**6)
+            shared = np.shares_memory(target, source, max_work=10**6)  # type: ignore[arg-type]
         except np.exceptions.TooHardError:
             shared = True
         if shared:

@@ -27,6 +27,12 @@ def set_num_threads(n: int | None) -> None:
     _core.set_num_threads(spec.threads("n", n))
 
 
+def isa_alternatives() -> tuple[str, ...]:
+    """The names of the instruction sets that this CPU and build can run, best first; CGCONV_ISA does not cap them."""
+    names: tuple[str, ...] = _core.library()["isa_alternatives"]
+    return names
+
+
 @overload
 def show_config(mode: Literal["stdout"] = ...) -> None: ...
 @overload

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _core, arrays, formats, spec
-from .plan import Array, Plan
+from .plan import Array, Plan, strides_of, strides_of_output
 
 
 def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: spec.Ints = 1, padding: spec.Padding = 0,
@@ -86,7 +86,7 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: spec.Ints = 1, padd
     (x, weight, bias), dtype = arrays.agree({"x": x, "weight": weight, "bias": bias})
     plan = Plan(x.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups,
                 padding_value=padding_value, layout=layout, clamp=clamp, dtype=dtype, algorithm=algorithm,
-                threads=threads, x_strides=_strides(x, dtype), y_strides=_strides_of_output(out, x.ndim, dtype))
+                threads=threads, x_strides=strides_of(x, dtype), y_strides=strides_of_output(out, x.ndim, dtype))
     return plan.forward(x, weight, bias, out)
 
 
@@ -129,7 +129,7 @@ def conv2d_backward_input(dy: Any, weight: Any, input_shape: Any, *, stride: spe
         raise ValueError(f"input_shape={input_shape} has {len(input_shape)} axes, and dy has {dy.ndim}")
     plan = Plan(input_shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups,
                 padding_value=padding_value, layout=layout, dtype=dtype, algorithm=algorithm, threads=threads,
-                x_strides=_strides_of_output(out, dy.ndim, dtype), y_strides=_strides(dy, dtype))
+                x_strides=strides_of_output(out, dy.ndim, dtype), y_strides=strides_of(dy, dtype))
     return plan.backward_input(dy, weight, out)
 
 
@@ -170,7 +170,7 @@ def conv2d_backward_weight(x: Any, dy: Any, weight_shape: Any, *, stride: spec.I
         raise ValueError(f"x has {x.ndim} axes, and dy has {dy.ndim}")
     plan = Plan(x.shape, weight_shape, stride=stride, padding=padding, dilation=dilation, groups=groups,
                 padding_value=padding_value, layout=layout, dtype=dtype, algorithm=algorithm, threads=threads,
-                x_strides=_strides(x, dtype), y_strides=_strides(dy, dtype))
+                x_strides=strides_of(x, dtype), y_strides=strides_of(dy, dtype))
     return plan.backward_weight(x, dy)
 
 
@@ -200,7 +200,7 @@ def pad2d(x: Any, padding: spec.Ints, padding_value: Any = 0, *, layout: str = "
     """
     x = arrays.as_array("x", x)
     fmt = formats.of_ndim(formats.parse("layout", layout), "x", x.ndim)
-    top, bottom, left, right = spec.padding("padding", padding, words=False)
+    top, bottom, left, right = spec.pads("padding", padding)
     height, width = x.shape[fmt.h], x.shape[fmt.w]
     shape = formats.replace_axes(fmt, x.shape, x.shape[fmt.c], height + top + bottom, width + left + right)
     padded = arrays.empty(shape, formats.dense_strides(
@@ -240,19 +240,3 @@ def _cell(value: Any, dtype: np.dtype[Any]) -> Array:
     if not held or (dtype.kind == "f" and np.iscomplexobj(value)):
         raise ValueError(f"padding_value={spec.shown(value)} cannot be held by an array of {dtype}")
     return cell
-
-
-def _strides(array: Array, dtype: np.dtype[Any]) -> tuple[int, ...]:
-    """The strides with which the array will run: its own, or those of the copy in another data type."""
-    if arrays.stands_as(array, dtype):
-        return array.strides
-    order = formats.memory_order(array.shape, array.strides, array.itemsize)
-    return formats.dense_strides(array.shape, order, dtype.itemsize)
-
-
-def _strides_of_output(out: Any, ndim: int, dtype: np.dtype[Any]) -> tuple[int, ...] | None:
-    """The strides of an array to be written; None if there is none, or its number of axes is wrong."""
-    if out is None:
-        return None
-    array = arrays.output_array("out", out, dtype)
-    return _strides(array, dtype) if array.ndim == ndim else None

@@ -129,7 +129,7 @@ class Plan:
     @property
     def padding(self) -> spec.Pads:
         """Top, bottom, left and right pad, in cells; "same" has become numbers."""
-        return cast(spec.Pads, self._padding)
+        return self._padding
 
     @property
     def algorithm(self) -> str:
@@ -188,7 +188,7 @@ class Plan:
         weight = arrays.real_array("weight", value)
         if weight.shape != self._weight_shape:
             raise ValueError(f"weight.shape={weight.shape}: must be {self._weight_shape}")
-        return np.require(weight, self._dtype, "CA")
+        return arrays.dense(weight, self._dtype)
 
     def _bias(self, value: Any) -> Array | None:
         if value is None:
@@ -196,7 +196,7 @@ class Plan:
         bias = arrays.real_array("bias", value)
         if bias.shape != self._weight_shape[:1]:
             raise ValueError(f"bias.shape={bias.shape}: must be {self._weight_shape[:1]}, one number per output channel")
-        return np.require(bias, self._dtype, "CA")
+        return arrays.dense(bias, self._dtype)
 
     def _image(self, name: str, value: Any, side: formats.Side) -> Array:
         """The array as the image array that was planned: a view of it, or of a copy if it stands otherwise in memory."""
@@ -260,7 +260,7 @@ class Plan:
 def checked_dtype(name: str, value: Any) -> np.dtype[Any]:
     """float32 or float64."""
     try:
-        dtype = np.dtype(value)
+        dtype: np.dtype[Any] = np.dtype(value)
     except TypeError:
         raise TypeError(f"{name}={spec.shown(value)}: must be 'float32' or 'float64'") from None
     if value is None or not dtype.isnative or dtype not in (arrays.FLOAT32, arrays.FLOAT64):
@@ -283,4 +283,20 @@ def check_weight_shape(shape: tuple[int, ...], channels: int, groups: int) -> No
         raise ValueError(f"weight.shape={shape} takes {shape[1]} channels per group, but the input has "
                          f"{channels} channels in groups={groups}, which makes {channels // groups}")
     if 0 in shape[2:]:
-        raise ValueError(f"weight.shape={shape} has a filter of {shape[2]} x {shape[3]}: it must have at least one cell")
+        raise ValueError(f"weight.shape={shape} has filters of {shape[2]} x {shape[3]}: they must have at least one cell")
+
+
+def strides_of(array: Array, dtype: np.dtype[Any]) -> tuple[int, ...]:
+    """The strides with which an array will run: its own, or those of its copy if it does not stand as this type."""
+    if arrays.stands_as(array, dtype):
+        return array.strides
+    order = formats.memory_order(array.shape, array.strides, array.itemsize)
+    return formats.dense_strides(array.shape, order, dtype.itemsize)
+
+
+def strides_of_output(out: Any, ndim: int, dtype: np.dtype[Any]) -> tuple[int, ...] | None:
+    """The strides of an array to be written; None if there is none, or its number of axes is wrong."""
+    if out is None:
+        return None
+    array = arrays.output_array("out", out, dtype)
+    return strides_of(array, dtype) if array.ndim == ndim else None

@@ -1,6 +1,7 @@
 """What a caller may write for each argument, turned into the one form that the rest of the package uses.
 
-It must not know arrays of images, data formats or the C library. Every refusal names the argument, its value and the rule.
+Every refusal names the argument, its value and the rule. It must not know arrays of images, data formats or the C
+library.
 """
 from __future__ import annotations
 
@@ -8,8 +9,6 @@ import math
 import operator
 from collections.abc import Sequence
 from typing import Literal, SupportsFloat, SupportsIndex
-
-type_of_padding = "an int, (top and bottom, left and right), (top, bottom, left, right), 'same' or 'valid'"
 
 Ints = SupportsIndex | Sequence[SupportsIndex]
 Padding = SupportsIndex | Sequence[SupportsIndex] | str
@@ -33,7 +32,7 @@ def shown(value: object) -> str:
 
 
 def integer(name: str, value: object, minimum: int, maximum: int = LARGEST, rule: str | None = None) -> int:
-    """An int between minimum and maximum; bools and floats, 2.0 too, are not ints. `rule` replaces the standard words."""
+    """An int between minimum and maximum; bools and floats, 2.0 too, are none. `rule` replaces the standard words."""
     rule = rule or ("must be a positive int" if minimum == 1 else f"must be an int, at least {minimum}")
     if isinstance(value, bool):
         raise TypeError(f"{name}={value}: {rule}")
@@ -70,27 +69,30 @@ def pair(name: str, value: object, axes: str = "(vertical, horizontal)") -> tupl
     return first, second
 
 
-def padding(name: str, value: object, *, words: bool = True) -> Pads | Literal["same"]:
-    """(top, bottom, left, right), or "same". `words` says whether "same" and "valid" are allowed."""
-    rule = f"must be {type_of_padding}" if words else "must be an int, (top and bottom, left and right) or four ints"
-    if isinstance(value, str):
-        if words and value == "same":
-            return "same"
-        if words and value == "valid":
-            return 0, 0, 0, 0
-        raise ValueError(f"{name}={shown(value)}: {rule}")
+def pads(name: str, value: object, also: str = "") -> Pads:
+    """(top, bottom, left, right). `also` completes the rule."""
+    rule = f"must be an int, (top and bottom, left and right) or (top, bottom, left, right){also}; none negative"
     items = _items(value)
     if items is None:
-        items = (integer(name, value, 0, rule=f"{rule}; a pad must not be negative"),)
-    if len(items) not in (1, 2, 4) or (len(items) == 1 and _items(value) is not None):
+        every = integer(name, value, 0, rule=rule)
+        return every, every, every, every
+    if len(items) not in (2, 4):
         raise ValueError(f"{name}={shown(value)} has {len(items)} items: {rule}")
-    pads = tuple(integer(f"{name}[{i}]", item, 0, rule="a pad must be an int that is not negative")
-                 if len(items) > 1 else operator.index(item) for i, item in enumerate(items))  # type: ignore[arg-type]
-    if len(pads) == 1:
-        return pads * 4  # type: ignore[return-value]
-    if len(pads) == 2:
-        return pads[0], pads[0], pads[1], pads[1]
-    return pads  # type: ignore[return-value]
+    sides = [integer(f"{name}[{i}]", item, 0, rule="a pad must be an int that is not negative")
+             for i, item in enumerate(items)]
+    top, bottom, left, right = sides if len(sides) == 4 else (sides[0], sides[0], sides[1], sides[1])
+    return top, bottom, left, right
+
+
+def padding(name: str, value: object) -> Pads | Literal["same"]:
+    """(top, bottom, left, right), or "same"."""
+    if isinstance(value, str):
+        if value == "same":
+            return "same"
+        if value == "valid":
+            return 0, 0, 0, 0
+        raise ValueError(f"{name}={shown(value)}: must be ints, 'same' or 'valid'")
+    return pads(name, value, also=", 'same' or 'valid'")
 
 
 def number(name: str, value: object, rule: str = "must be a real number") -> float:
@@ -163,7 +165,8 @@ def strides(name: str, value: object, ndim: int) -> tuple[int, ...]:
 
 def threads(name: str, value: object) -> int:
     """A thread count, or 0 for None: the default of the process."""
-    return 0 if value is None else integer(name, value, 1, LARGEST_INT, "must be a positive int, or None for the default")
+    rule = "must be a positive int, or None for the default"
+    return 0 if value is None else integer(name, value, 1, LARGEST_INT, rule)
 
 
 def word(name: str, value: object, default: str | None) -> str | None:
