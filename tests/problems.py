@@ -1,6 +1,6 @@
-"""Convolution problems: what one is, its arrays, where problems come from, and how one is put to the library.
+"""Convolution problems: what one is, the numbers in its arrays, and where problems come from.
 
-It must not know what the right answers are; that is reference.py.
+It must not know the right answers, which are in reference.py, nor the library, to which running.py puts a problem.
 """
 
 import csv
@@ -13,7 +13,20 @@ from hypothesis import strategies as st
 MODES = ("constant", "symmetric-include-edge", "symmetric-exclude-edge", "replicate", "circular")
 LISTS = Path(__file__).parent.parent / "bench"
 
-# ---- a problem -------------------------------------------------------------------------------------------------------
+# ---- a problem -----------------------------------------------------------------------------------------------------
+
+
+# How an array can lie in memory.
+MEMORIES = (
+    "NCHW",
+    "NHWC",
+    "NCHW crop",
+    "NHWC crop",
+    "NCHW flipped",
+    "NCHW in column-major order",
+    "HWCN in column-major order",
+    "NHWC with rows and columns exchanged",
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,15 @@ class Problem:
         return self.n * self.oh * self.ow * int(np.prod(self.weight_shape))
 
     @property
+    def taps_run_along_columns(self):
+        """Whether the arrays have height and width exchanged in memory, so that taps are added in the order (c, v, u).
+
+        An array of one image in column-major order is such an array. One row or column alone has no order.
+        """
+        exchanged = self.memory in MEMORIES[-2:] or (self.memory == MEMORIES[-3] and self.n == 1)
+        return exchanged and (min(self.h, self.w) > 1 or min(self.oh, self.ow) > 1)
+
+    @property
     def geometry(self):
         """The keywords that all of the library's functions take."""
         return {
@@ -92,7 +114,7 @@ class Problem:
         return replace(self, **changes)
 
 
-# ---- its arrays ------------------------------------------------------------------------------------------------------
+# ---- its arrays ----------------------------------------------------------------------------------------------------
 
 ODD_NUMBERS = (0.0, -0.0, np.inf, -np.inf, np.nan, 1e-42, -3e-320, 1e30, -3e38, 1e-20)
 
@@ -100,8 +122,8 @@ ODD_NUMBERS = (0.0, -0.0, np.inf, -np.inf, np.nan, 1e-42, -3e-320, 1e30, -3e38, 
 def arrays(p, seed=0, kind="normal"):
     """x, weight, bias (or None) and dy, as N x C x H x W.
 
-    kind: "normal"; "integers", small enough that every sum is exact; "odd", with NaN, infinities, signed zeros, denormals
-    and numbers whose products overflow strewn in.
+    kind: "normal"; "integers", small enough that every sum is exact; "odd", with NaN, infinities, signed zeros,
+    denormals and numbers whose products overflow strewn in.
     """
     rng = np.random.default_rng([seed, *p.x_shape, *p.weight_shape])
 
@@ -136,11 +158,11 @@ def assert_same_bits(got, want, *case):
         bad = np.argwhere(~_equal_cells(got, want))
         first = tuple(map(int, bad[0]))
         raise AssertionError(
-            f"{case}: {len(bad)} of {got.size} cells differ, the first at {first}: {got[first]!r} is not {want[first]!r}"
+            f"{case}: {len(bad)} of {got.size} cells differ, the first at {first}: {got[first]!r}, not {want[first]!r}"
         )
 
 
-# ---- where problems come from ----------------------------------------------------------------------------------------
+# ---- where problems come from --------------------------------------------------------------------------------------
 
 
 def read_list(path=LISTS / "problems.csv"):
@@ -158,7 +180,7 @@ def read_list(path=LISTS / "problems.csv"):
 
 
 def scaled_down(p):
-    """A problem of the same kind as p that plain Python can judge: fewer groups, and a smaller plane with the same remainders."""
+    """A problem of the same kind as p that plain Python can judge: fewer groups, and a smaller plane."""
 
     def smaller(extent, kernel, dilation):
         least = min(extent, 2 * ((kernel - 1) * dilation + 1))
@@ -169,27 +191,13 @@ def scaled_down(p):
     return p.but(n=n, g=g, c=g * cg, f=f, h=smaller(p.h, p.kh, p.dh), w=smaller(p.w, p.kw, p.dw))
 
 
-# Memory orders in which an array can arrive; `place` makes them.
-MEMORIES = (
-    "NCHW",
-    "NHWC",
-    "NCHW crop",
-    "NHWC crop",
-    "NCHW flipped",
-    "NCHW repeated",
-    "NCHW in column-major order",
-    "HWCN in column-major order",
-    "NHWC with rows and columns exchanged",
-)
-
-
 @st.composite
-def _axes(draw, mode, largest_filter):
+def _axes(draw, mode, largest_filter, largest_extent):
     """Extent, filter, stride, dilation and the two pads of one axis that has at least one output."""
     k = draw(st.integers(1, 5) | st.integers(1, largest_filter))
     dilation = draw(st.just(1) | st.integers(1, 4))
     stride = draw(st.just(1) | st.integers(1, 5))
-    extent = draw(st.integers(1, 12) | st.integers(0, 24))
+    extent = draw(st.integers(1, 12) | st.integers(0, largest_extent))
     low, high = draw(st.tuples(*[st.integers(0, 3) | st.integers(0, 30)] * 2))
     if mode != "constant":
         extent = max(extent, 1)
@@ -198,11 +206,11 @@ def _axes(draw, mode, largest_filter):
 
 
 @st.composite
-def problems(draw):
-    """Any problem at all, of a size that plain Python can judge in a fraction of a second."""
+def problems(draw, most=600_000, largest_extent=24):
+    """Any problem at all that has at most so many multiply-adds, or about so many where one filter alone has more."""
     mode = draw(st.sampled_from(MODES))
-    h, kh, sh, dh, pt, pb = draw(_axes(mode, 13))
-    w, kw, sw, dw, pl, pr = draw(_axes(mode, 13))
+    h, kh, sh, dh, pt, pb = draw(_axes(mode, 13, largest_extent))
+    w, kw, sw, dw, pl, pr = draw(_axes(mode, 13, largest_extent))
     g = draw(st.integers(1, 4) | st.integers(1, 9))
     kind = draw(st.sampled_from(("channel-wise", "grouped", "grouped")))
     cg = 1 if kind == "channel-wise" else draw(st.integers(1, 5) | st.integers(1, 20))
@@ -232,10 +240,10 @@ def problems(draw):
         dtype=draw(st.sampled_from(("float32", "float64"))),
         memory=draw(st.sampled_from(MEMORIES)),
     )
-    return _of_bearable_size(p)
+    return _of_bearable_size(p, most)
 
 
-def _of_bearable_size(p, most=1_000_000):
+def _of_bearable_size(p, most):
     """p with fewer filters, groups, images or channels per group until it has at most so many multiply-adds."""
     while p.multiply_adds > most:
         if p.f > 1:

@@ -1,7 +1,7 @@
 """The definition of the layer, twice: as exact chains of fused multiply-adds, and as plain sums in float64.
 
-It knows NumPy and libm's fma, and nothing of cgconv: not its code, not its results. Arrays are N x C x H x W here, whatever
-layout the library was given, and a problem `p` is anything with the fields of problems.Problem.
+It knows NumPy and libm's fma, and nothing of cgconv: not its code, not its results. Arrays are N x C x H x W here,
+whatever layout the library was given, and a problem `p` is anything with the fields of problems.Problem.
 """
 
 import ctypes
@@ -12,8 +12,9 @@ import numpy as np
 
 LANES = {np.dtype(np.float32): 16, np.dtype(np.float64): 8}  # of the weight gradient: one cache line
 CHUNK_PIXELS = 4096
+MOST_LANES = 16
 
-# ---- one rounding ----------------------------------------------------------------------------------------------------
+# ---- one rounding --------------------------------------------------------------------------------------------------
 
 
 def _libm_fma():
@@ -81,7 +82,7 @@ def fma(a, b, c):
         return y
 
 
-# ---- padding ---------------------------------------------------------------------------------------------------------
+# ---- padding -------------------------------------------------------------------------------------------------------
 
 
 def pad_source(mode, position, extent):
@@ -102,7 +103,7 @@ def pad_source(mode, position, extent):
 
 
 def padded_cells(p):
-    """(row, column, source row, source column) of every padded cell in row-major order; sources are None for constants."""
+    """(row, column, row and column of its source) of every padded cell in row-major order; a constant has no source."""
     for row in range(-p.pt, p.h + p.pb):
         for col in range(-p.pl, p.w + p.pr):
             i, j = pad_source(p.mode, row, p.h), pad_source(p.mode, col, p.w)
@@ -126,12 +127,12 @@ def windows(p, xp):
     return view.reshape(n, p.g, c // p.g, oh, ow, kh, kw).transpose(0, 1, 2, 5, 6, 3, 4)
 
 
-# ---- exact chains ----------------------------------------------------------------------------------------------------
+# ---- exact chains --------------------------------------------------------------------------------------------------
 
 
 def exchanged(p):
-    """The problem p with height and width exchanged."""
-    q = SimpleNamespace(**{k: getattr(p, k) for k in "n c f g mode value lo hi".split()})
+    """The problem p with height and width exchanged: its answers are those of p, exchanged, with taps in the other order."""
+    q = SimpleNamespace(n=p.n, c=p.c, g=p.g, f=p.f, mode=p.mode, value=p.value, lo=p.lo, hi=p.hi)
     q.h, q.kh, q.sh, q.dh, q.pt, q.pb = p.w, p.kw, p.sw, p.dw, p.pl, p.pr
     q.w, q.kw, q.sw, q.dw, q.pl, q.pr = p.h, p.kh, p.sh, p.dh, p.pt, p.pb
     return q
@@ -158,9 +159,9 @@ def forward(p, x, weight, bias):
 
 
 def _spread(dy, extent_h, extent_w, first_row, first_col, sh, sw):
-    """dy laid on a plane of this size from its first row and column on with its strides, 0 outside; and where it lies.
+    """dy laid on a plane of this size with its strides, 0 outside; and which cells are stepped on.
 
-    It lies on every row and column that its strides reach, beyond its own extent too.
+    The steps go on in all directions beyond the extent of dy.
     """
     plane = np.zeros((*dy.shape[:-2], extent_h, extent_w), dy.dtype)
     rows, cols = np.arange(extent_h) - first_row, np.arange(extent_w) - first_col
@@ -191,14 +192,14 @@ def backward_input(p, dy, weight):
 
 
 def _long_sum(a, b):
-    """The sum of a * b over the axes n, h, w, which are the last three: cut into chunks, spread over lanes, joined."""
+    """The sum of a * b over the last three axes, n, h and w: cut into chunks, spread over lanes, joined."""
     lanes = LANES[a.dtype]
     a, b = np.broadcast_arrays(a, b)
     n, oh, ow = a.shape[-3:]
     a, b = (t.reshape(*t.shape[:-3], n * oh, ow) for t in (a, b))
     total = np.zeros(a.shape[:-2], a.dtype)
     cols = min(ow, CHUNK_PIXELS)
-    rows = CHUNK_PIXELS // cols
+    rows = CHUNK_PIXELS // (-(-cols // MOST_LANES) * MOST_LANES)
     for row, col in np.ndindex(-(-n * oh // rows), -(-ow // cols)):
         chunk = np.s_[..., row * rows : (row + 1) * rows, col * cols : (col + 1) * cols]
         total = total + _join(_lane_sums(a[chunk], b[chunk], lanes))
@@ -230,7 +231,7 @@ def backward_weight(p, x, dy):
     return dw.reshape(p.g * p.f, *dw.shape[2:]), _long_sum(dy, np.ones((), dy.dtype)).reshape(-1)
 
 
-# ---- plain sums ------------------------------------------------------------------------------------------------------
+# ---- plain sums ----------------------------------------------------------------------------------------------------
 
 NUMPY_MODE = {
     "constant": "constant",

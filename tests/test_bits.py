@@ -1,0 +1,183 @@
+"""One sum, one order: every algorithm, instruction set, thread count and memory layout gives the bits of the definition.
+
+It holds the library against reference.py, and large problems against the library's own reference algorithm, which the
+small ones have tried. There is no tolerance in this file.
+"""
+
+import ctypes
+import ctypes.util
+
+import numpy as np
+import pytest
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+import reference
+from problems import Problem, arrays, assert_same_bits, problems, read_list, scaled_down
+from regressions import REGRESSIONS
+from running import CONFIG, PASSES, every_way, make_plan, run
+
+# ---- the definition itself -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_multiply_add_of_the_definition_rounds_once(dtype):
+    """Against libm's, on near ties, random bits and the ends of the range."""
+    libm = ctypes.CDLL(ctypes.util.find_library("m"))
+    one = libm.fmaf if dtype == "float32" else libm.fma
+    real = ctypes.c_float if dtype == "float32" else ctypes.c_double
+    one.restype, one.argtypes = real, (real,) * 3
+    rng, info = np.random.default_rng(0), np.finfo(dtype)
+    n, bits = 20000, np.dtype(f"i{info.bits // 8}")
+    few_bits = 1 + np.ldexp(rng.integers(-3, 4, (3, n)).astype(float), -rng.integers(1, info.nmant + 2, (3, n)))
+    near = np.ldexp(few_bits, rng.integers(-30, 30, (3, n))).astype(dtype)
+    cancelling = near.copy()
+    cancelling[2] = -near[0] * near[1] * (1 + info.eps * rng.integers(-2, 3, n)).astype(dtype)
+    anything = rng.integers(np.iinfo(bits).min, np.iinfo(bits).max, (3, n), bits, endpoint=True).view(dtype)
+    tiny = np.ldexp(few_bits, rng.integers(info.minexp // 2 - 9, info.minexp // 2 + 9, (3, n))).astype(dtype)
+    ends = rng.choice(
+        np.array([0, -0.0, 1, -1, np.inf, np.nan, info.max, info.tiny, info.smallest_subnormal], dtype), (3, n)
+    )
+    for a, b, c in (near, cancelling, anything, tiny, ends, rng.standard_normal((3, n)).astype(dtype)):
+        want = np.array([one(*terms) for terms in zip(a.tolist(), b.tolist(), c.tolist(), strict=True)], dtype)
+        assert_same_bits(reference.fma(a, b, c), want, dtype)
+
+
+# ---- small problems against the definition ---------------------------------------------------------------------------
+
+
+def answers(p, which, x, weight, bias, dy):
+    """What the definition says, as N x C x H x W."""
+    if p.taps_run_along_columns:
+        q, turn = reference.exchanged(p), lambda a: a.swapaxes(-1, -2)
+    else:
+        q, turn = p, lambda a: a
+    if which == "forward":
+        return (turn(reference.forward(q, turn(x), turn(weight), bias)),)
+    if which == "backward_input":
+        return (turn(reference.backward_input(q, turn(dy), turn(weight))),)
+    dw, db = reference.backward_weight(q, turn(x), turn(dy))
+    return turn(dw), db
+
+
+def check(p, seed=0, kind="normal"):
+    data = arrays(p, seed, kind)
+    for which in PASSES:
+        want = answers(p, which, *data)
+        for isa, algorithm, threads in every_way(p, which):
+            got = run(p, which, *data, isa=isa, algorithm=algorithm, threads=threads)
+            for name, a, b in zip(("", "db"), got, want, strict=False):
+                assert_same_bits(a, b, p, f"{seed=} {kind=}", which, name, isa, algorithm, f"{threads=}")
+
+
+@settings(max_examples=150)
+@given(problems(), st.integers(0, 9), st.sampled_from(("normal", "odd")))
+def test_random_problems_have_the_bits_of_the_definition(p, seed, kind):
+    note(p)
+    check(p, seed, kind)
+
+
+@pytest.mark.parametrize("p", REGRESSIONS, ids=lambda p: p.name)
+@pytest.mark.parametrize("kind", ["normal", "odd"])
+def test_problems_that_have_tripped_libraries_have_the_bits_of_the_definition(p, kind):
+    check(p, kind=kind)
+
+
+@pytest.mark.parametrize("p", read_list(), ids=lambda p: p.name)
+def test_small_layers_of_real_networks_have_the_bits_of_the_definition(p):
+    check(scaled_down(p))
+
+
+# ---- large problems against the reference algorithm ------------------------------------------------------------------
+
+
+def part_of(p, data):
+    """Of a large problem: the first and the last group with at most two of its channels or filters, as a problem of each
+    pass, its arrays, and where its results stand in those of the whole."""
+    x, weight, bias, dy = data
+    cg = p.c // p.g
+    for g in sorted({0, p.g - 1}):
+        channels, filters = np.s_[:, g * cg : (g + 1) * cg], np.s_[:, g * p.f : (g + 1) * p.f]
+        first = np.s_[g * p.f : g * p.f + min(p.f, 2)]
+        few = p.but(g=1, c=cg, f=min(p.f, 2))
+        yield "forward", few, (x[channels], weight[first], bias[first], None), (np.s_[:, first],)
+        yield "backward_weight", few, (x[channels], None, None, dy[:, first]), (first, first)
+        few = p.but(g=1, c=min(cg, 2), f=p.f)
+        only = np.s_[:, g * cg : g * cg + few.c]
+        yield "backward_input", few, (None, weight[filters[1], : few.c], None, dy[filters]), (only,)
+
+
+@pytest.mark.parametrize("p", read_list(), ids=lambda p: p.name)
+def test_layers_of_real_networks_have_the_bits_of_the_reference_algorithm(p):
+    """Groups, channels of an input and filters do not know of each other, so a part can judge the whole."""
+    data = arrays(p)
+    whole = {which: run(p, which, *data) for which in PASSES}
+    for which, few, part, places in part_of(p, data):
+        want = run(few, which, *part, algorithm="reference")
+        for a, b, at in zip(whole[which], want, places, strict=True):
+            assert_same_bits(a[at], b, p, which, few)
+
+
+@settings(max_examples=60)
+@given(problems(most=8_000_000, largest_extent=80), st.sampled_from(PASSES))
+def test_larger_random_problems_have_the_bits_of_the_reference_algorithm(p, which):
+    note(p)
+    data = arrays(p)
+    want = run(p, which, *data, algorithm="reference")
+    for isa, algorithm, threads in every_way(p, which):
+        got = run(p, which, *data, isa=isa, algorithm=algorithm, threads=threads)
+        for a, b in zip(got, want, strict=True):
+            assert_same_bits(a, b, p, which, isa, algorithm, f"{threads=}")
+
+
+# ---- what one order is good for --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("memory", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("kind", [{"g": 1}, {"g": 3, "f": 5}, {"g": 12}], ids=["dense", "grouped", "channel-wise"])
+def test_an_image_has_the_same_bits_alone_in_a_batch_and_as_a_tile(memory, kind):
+    p = Problem(n=5, c=12, h=40, w=37, kh=5, kw=3, memory=memory).but(**kind)
+    x, weight, bias, dy = arrays(p)
+    (whole,) = run(p, "forward", x, weight, bias, dy)
+    (alone,) = run(p.but(n=1), "forward", x[3:4], weight, bias, dy[3:4])
+    assert_same_bits(alone, whole[3:4], p)
+    tile = p.but(h=11, w=20)
+    (part,) = run(tile, "forward", x[:, :, 7:18, 9:29], weight, bias, None)
+    assert_same_bits(part, whole[:, :, 7 : 7 + tile.oh, 9 : 9 + tile.ow], p)
+
+
+def test_the_workspace_of_an_earlier_run_leaves_no_trace():
+    """A plan keeps its workspace: a run on NaN must not be felt by the next."""
+    for p in REGRESSIONS[::3]:
+        data = arrays(p)
+        poison = [None if a is None else np.full_like(a, np.nan) for a in data]
+        for which in PASSES:
+            for isa, algorithm, threads in every_way(p, which, threads=(2,)):
+                options = {"isa": isa, "algorithm": algorithm, "threads": threads}
+                fresh = run(p, which, *data, **options)
+                plan = make_plan(p, **options)
+                run(p, which, *poison, plan=plan)
+                for a, b in zip(run(p, which, *data, plan=plan), fresh, strict=True):
+                    assert_same_bits(a, b, p, which, options)
+
+
+@settings(max_examples=30)
+@given(problems())
+def test_a_machine_without_a_fused_multiply_add_multiplies_and_then_adds(p):
+    note(p)
+    assert "nofma" in CONFIG["isa_alternatives"]
+
+    def multiply_add(a, b, c):
+        with np.errstate(all="ignore"):
+            return a * b + c
+
+    data = arrays(p)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference, "fma", multiply_add)
+        wanted = {which: answers(p, which, *data) for which in PASSES}
+    for which, want in wanted.items():
+        for _, algorithm, threads in every_way(p, which, isas=("nofma",)):
+            if algorithm != "reference":  # which rounds once on every machine
+                got = run(p, which, *data, isa="nofma", algorithm=algorithm, threads=threads)
+                for a, b in zip(got, want, strict=True):
+                    assert_same_bits(a, b, p, which, algorithm)
