@@ -1,0 +1,129 @@
+"""The command line: `cgconv`, also `python -m cgconv`.
+
+It knows the options and the exit statuses; it must not know how a command does its work.
+
+Exit statuses: 0 all is well; 1 some inputs were refused, and the others are done; 2 the command could not start as it
+was given; 130 it was interrupted.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from . import bank, formats, show_config
+from .command.apply import UsageError, apply
+from .command.images import SAMPLES, MissingExtra
+
+__all__ = ["main"]
+
+_COMMANDS = """\
+commands (cgconv COMMAND --help says more):
+  info     show the version, the instruction set and the threads in use
+  apply    apply a layer or a bank of filters to images
+"""
+
+_APPLY = """\
+Applies a layer to images and writes, for each, a contact sheet (STEM.LAYER.png: the image and the response of each
+filter) or the responses as an array (STEM.LAYER.npy), or both.
+
+LAYER is a built-in bank, {banks}, whose filters are applied to each channel by itself, or a file that
+GroupedConvolution2DLayer.save has written.
+
+INPUT is an image file, a .npy array, or a folder, of which the images and arrays are taken (not those in its
+subfolders). Pixels keep their values: 0 to 255 for 8 bits, 0 to 65535 for 16. The orientation that a camera noted
+is applied, what is transparent becomes white, and of an animation the first frame is taken.
+
+An input that cannot be used is refused with a line, and the others go on. No file is replaced without --overwrite,
+and none ever appears half-written.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status; `argv` is without the program's name."""
+    parser = argparse.ArgumentParser(
+        prog="cgconv",
+        usage="cgconv COMMAND ...",
+        description="2-D grouped convolution on CPUs.",
+        epilog=_COMMANDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=("info", "apply"), help=argparse.SUPPRESS)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    try:
+        chosen = parser.parse_args(argv)
+        command = {"info": _info_parser, "apply": _apply_parser}[chosen.command]()
+        # Intermixed: shells put long lists of files last, after the options. Subparsers could not do this.
+        options = command.parse_intermixed_args(chosen.arguments)
+    except SystemExit as leaving:  # argparse has said why
+        return int(leaving.code or 0)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except (UsageError, MissingExtra) as error:
+        print(f"cgconv: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("cgconv: interrupted", file=sys.stderr)
+        return 130
+
+
+def _info_parser() -> argparse.ArgumentParser:
+    command = argparse.ArgumentParser(
+        prog="cgconv info", description="Shows the version, the instruction set in use, the threads and the rest."
+    )
+    command.set_defaults(run=_info)
+    return command
+
+
+def _info(options: argparse.Namespace) -> int:
+    show_config()
+    return 0
+
+
+def _apply_parser() -> argparse.ArgumentParser:
+    command = argparse.ArgumentParser(
+        prog="cgconv apply",
+        usage="cgconv apply LAYER [INPUT ...] [--sample [NAME]] --out DIR [options]",
+        description=_APPLY.format(banks=", ".join(bank.names())),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("layer", metavar="LAYER", help="a bank, or a saved layer (.npz, .safetensors)")
+    command.add_argument("inputs", metavar="INPUT", nargs="*", help="an image, a .npy array or a folder of them")
+    command.add_argument("--out", metavar="DIR", required=True, help="folder for the results; made if missing")
+    command.add_argument(
+        "--sample",
+        metavar="NAME",
+        nargs="?",
+        action="append",
+        const="astronaut",
+        default=[],
+        choices=tuple(SAMPLES),
+        help=f"a photograph that comes with scikit-image: {', '.join(SAMPLES)} (default: astronaut)",
+    )
+    command.add_argument("--save", choices=("png", "npy", "both"), default="png", help="what to write (default: png)")
+    command.add_argument(
+        "--format",
+        type=_format,
+        metavar="AXES",
+        help="axes of .npy arrays, such as NCHW, HWC or SSCB (default: height, width and any channel)",
+    )
+    command.add_argument("--threads", type=_positive, metavar="N", help="threads of the convolution")
+    command.add_argument("--overwrite", action="store_true", help="replace results that exist")
+    command.add_argument("--quiet", action="store_true", help="say nothing but what went wrong")
+    command.set_defaults(run=apply)
+    return command
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return number
+
+
+def _format(text: str) -> str:
+    try:
+        return formats.parse("AXES", text).letters
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

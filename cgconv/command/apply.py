@@ -1,0 +1,110 @@
+"""The command `cgconv apply`: from its options to a list of jobs, and from what was done to the last line.
+
+It knows what LAYER, INPUT and --out mean and which files may be replaced; it must not know how the work is done.
+"""
+from __future__ import annotations
+
+import time
+import warnings
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from .. import bank, load_layer
+from .batch import Batch, Job, Operator, Tally
+from .images import Source, find_sources, pillow, refuse_huge_images, require_extra
+from .outputs import OutputNames
+from .progress import Progress
+
+__all__ = ["UsageError", "apply"]
+
+
+class UsageError(Exception):
+    """The command cannot start as it was given. The text is one line for the user."""
+
+
+def apply(options: Namespace) -> int:
+    """Runs the command; 0 if every input was used, 1 if some were refused."""
+    if not options.inputs and not options.sample:
+        raise UsageError("there is neither an INPUT nor --sample; see cgconv apply --help")
+    operator = _operator(options.layer)
+    folder = _output_folder(options.out, options.inputs)
+    suffixes = ("png", "npy") if options.save == "both" else (options.save,)
+    progress = Progress(options.quiet)
+    with warnings.catch_warnings():
+        refuse_huge_images()
+        sources = list(find_sources(options.inputs, options.sample, progress.refuse))
+        require_extra(sources)
+        if "png" in suffixes:
+            pillow()
+        names = OutputNames(folder, operator.name)
+        jobs = list(_jobs(sources, names, suffixes, options.overwrite, progress.refuse))
+        progress.start(len(jobs))
+        start = time.perf_counter()
+        batch = Batch(operator, options.format, options.threads, progress)
+        try:
+            batch.run(jobs)
+        finally:
+            progress.close()
+        seconds = time.perf_counter() - start
+    if not options.quiet:
+        print(_last_line(batch.tally, progress.refused, seconds))
+    return 1 if progress.refused else 0
+
+
+def _operator(text: str) -> Operator:
+    """The layer that LAYER names. A bank goes before a file of its name, which can be written as ./NAME."""
+    if text in bank.names():
+        return Operator(text, bank.filter_labels(text), lru_cache(lambda channels: bank.filter_bank(text, channels)))
+    try:
+        layer = load_layer(text)
+    except FileNotFoundError:
+        raise UsageError(f"LAYER {text!r} is neither a file nor one of {', '.join(bank.names())}") from None
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        raise UsageError(f"LAYER {text!r} cannot be loaded: {error}") from error
+    if layer.weights is None or layer.bias is None:
+        raise UsageError(f"LAYER {text!r} was saved before it was initialised: it lacks weights or bias")
+    labels = tuple(f"filter {number + 1}" for number in range(layer.num_filters_per_group))
+    return Operator(Path(text).stem, labels, lambda channels: layer)
+
+
+def _output_folder(out: str, inputs: Iterable[str]) -> Path:
+    folder = Path(out)
+    if any(Path(text).is_dir() and Path(text).resolve() == folder.resolve() for text in inputs):
+        raise UsageError(f"--out {out} is also an input: the results of this run would be inputs of the next")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out} cannot be a folder: {error.strerror}") from error
+    return folder
+
+
+def _jobs(
+    sources: list[Source],
+    names: OutputNames,
+    suffixes: tuple[str, ...],
+    overwrite: bool,
+    refuse: Callable[[str, str], None],
+) -> Iterator[Job]:
+    """The sources with their targets, but for those that would replace what they must not."""
+    inputs = {source.path.resolve() for source in sources if source.path is not None}
+    for source in sources:
+        targets = names.targets(source.stem, suffixes)
+        existing = [path for path in targets.values() if path.exists()]
+        if any(path.resolve() in inputs for path in existing):
+            refuse(source.shown, f"its result would replace {existing[0]}, which is an input too")
+        elif existing and not overwrite:
+            refuse(source.shown, f"{existing[0]} exists; --overwrite replaces it")
+        else:
+            yield Job(source, targets)
+
+
+def _last_line(tally: Tally, refused: int, seconds: float) -> str:
+    line = f"{tally.files} done, {refused} refused"
+    if tally.images and tally.seconds:
+        line += (
+            f"; {tally.images / seconds:.3g} images/s; the convolution alone "
+            f"{tally.images / tally.seconds:.3g} images/s, {tally.operations / tally.seconds / 1e9:.3g} GFLOP/s"
+        )
+    return line
