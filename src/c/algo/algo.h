@@ -1,6 +1,7 @@
 /*
- * What an algorithm is: a name, what it can serve, how much workspace it books, and how it runs a pass. The planner walks
- * the list, best first, and takes the first that supports the problem; it must know nothing else of an algorithm.
+ * What an algorithm is: a name, what it can serve, how much workspace it books, and how it runs a pass. The planner
+ * walks the list, best first, and takes the first that supports the problem; it must know nothing else of an
+ * algorithm.
  */
 #ifndef CGC_ALGO_H
 #define CGC_ALGO_H
@@ -15,8 +16,8 @@ typedef struct cgc_booking {
 } cgc_booking;
 
 /*
- * One run of a pass. The pass says which arrays are read and which one is written: y; x (as dx, with y as dy); weight and
- * bias (as dw and db, with x and y as dy).
+ * One run of a pass. The pass says which arrays are read and which one is written: y; x (as dx, with y as dy); weight
+ * and bias (as dw and db, with x and y as dy).
  */
 typedef struct cgc_run {
     const cgc_geometry *geometry;

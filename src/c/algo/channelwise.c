@@ -1,6 +1,6 @@
 /*
- * The algorithm "channelwise": groups of one channel, any number of filters each, without im2col. It chooses between vectors
- * over pixels and over channels; it must not know how they work.
+ * The algorithm "channelwise": groups of one channel, any number of filters each, without im2col. It chooses between
+ * vectors over pixels and over channels; it must not know how they work.
  */
 #include "channelwise.h"
 
@@ -25,7 +25,8 @@ static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgcon
         return cgc_weight_gradient_book(s, kernels, &feed, threads);
     }
     size_t local = over_channels(s) ? cgc_pixels_workspace(s) : cgc_planes_workspace(s);
-    if (pass == CGCONV_BACKWARD_INPUT && cgc_fold_workspace(s, kernels) > local) local = cgc_fold_workspace(s, kernels);
+    if (pass == CGCONV_BACKWARD_INPUT && cgc_fold_workspace(s, kernels) > local)
+        local = cgc_fold_workspace(s, kernels);
     return (cgc_booking){0, local};
 }
 
@@ -35,8 +36,10 @@ static void run_channelwise(const cgc_run *run) {
         cgc_weight_gradient(run, &feed);
         return;
     }
-    if (over_channels(run->geometry)) cgc_pixels_run(run);
-    else cgc_planes_run(run);
+    if (over_channels(run->geometry))
+        cgc_pixels_run(run);
+    else
+        cgc_planes_run(run);
     if (run->pass == CGCONV_BACKWARD_INPUT) cgc_fold(run);
 }
 

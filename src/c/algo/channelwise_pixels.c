@@ -1,6 +1,6 @@
 /*
- * Channel-wise correlations with vectors over channels, pixel by pixel: each term is a pointer to the channels of a source
- * pixel, or to a vector of the padding constant.
+ * Channel-wise correlations with vectors over channels, pixel by pixel: each term is a pointer to the channels of a
+ * source pixel, or to a vector of the padding constant.
  */
 #include "../platform/memory.h"
 #include "../platform/threads.h"
@@ -58,9 +58,10 @@ static void point(const part *p, int64_t i, int64_t j, const char **source) {
         const int64_t row = cgc_pad_source(plane->mode, c->r0 + i * c->r_i + u * c->r_u, plane->h);
         for (int64_t v = 0; v < c->kv; v++) {
             const int64_t col = cgc_pad_source(plane->mode, c->c0 + j * c->c_j + v * c->c_v, plane->w);
-            *source++ = row < 0 || col < 0 ? p->workspace + p->at.constant
-                                           : cgc_at(p->image.source, p->g0 * c->s_group + row * plane->row + col * plane->col,
-                                                    plane->size);
+            *source++ =
+                row < 0 || col < 0
+                    ? p->workspace + p->at.constant
+                    : cgc_at(p->image.source, p->g0 * c->s_group + row * plane->row + col * plane->col, plane->size);
         }
     }
 }
@@ -75,9 +76,10 @@ static void run_row(const part *p, int64_t i) {
     pack_weights(p);
     for (int64_t j = 0; j < c->cols; j++) {
         point(p, i, j, source);
-        p->kernels->channels(p->channels, c->ku * c->kv, p->workspace + p->at.weights, p->channels, (const void *const *)source,
-                             bias, cgc_at(p->image.destination, c->d0 + p->g0 * c->d_group + i * c->d_row + j * c->d_col, size),
-                             c->lo, c->hi);
+        p->kernels->channels(
+            p->channels, c->ku * c->kv, p->workspace + p->at.weights, p->channels, (const void *const *)source, bias,
+            cgc_at(p->image.destination, c->d0 + p->g0 * c->d_group + i * c->d_row + j * c->d_col, size), c->lo,
+            c->hi);
     }
 }
 

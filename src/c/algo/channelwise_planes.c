@@ -1,6 +1,6 @@
 /*
- * Channel-wise correlations with vectors over pixels. What lies well inside a wide source is read in place; the rest, and
- * every strided or scattered row, goes through a panel.
+ * Channel-wise correlations with vectors over pixels. What lies well inside a wide source is read in place; the rest,
+ * and every strided or scattered row, goes through a panel.
  */
 #include <math.h>
 
@@ -48,7 +48,8 @@ static ptrdiff_t *offsets_of(const part *p) { return (ptrdiff_t *)p->workspace; 
 
 static char *destination(const part *p, int64_t m, int64_t i, int64_t j) {
     const cgc_correlation *c = &p->c;
-    return cgc_at(p->image.destination, c->d0 + p->g * c->d_group + m * c->d_m + i * c->d_row + j * c->d_col, c->source.size);
+    return cgc_at(p->image.destination, c->d0 + p->g * c->d_group + m * c->d_m + i * c->d_row + j * c->d_col,
+                  c->source.size);
 }
 
 /* Packs the weights of output m and returns its bias. */
@@ -74,8 +75,8 @@ static void in_place(const part *p, int64_t i, int64_t rows, int64_t j, int64_t 
     const char *first = cgc_at(p->source, (c->r0 + i * c->r_i) * c->source.row + c->c0 + j, c->source.size);
     for (int64_t m = 0; m < c->m; m++) {
         const char *bias = take_output(p, m);
-        p->kernels->taps(rows, cols, p->terms, p->workspace + p->at.weights, first, offsets_of(p), c->r_i * c->source.row, bias,
-                         destination(p, m, i, j), c->d_row, c->lo, c->hi);
+        p->kernels->taps(rows, cols, p->terms, p->workspace + p->at.weights, first, offsets_of(p),
+                         c->r_i * c->source.row, bias, destination(p, m, i, j), c->d_row, c->lo, c->hi);
     }
 }
 
@@ -88,13 +89,13 @@ static void through_panel(const part *p, int64_t i, int64_t rows, int64_t j, int
     for (int64_t m = 0; m < c->m; m++) {
         const char *bias = take_output(p, m), *weights = p->workspace + p->at.weights;
         if (c->d_col == 1) {
-            p->kernels->taps(rows, cols, p->terms, weights, cells, offsets_of(p), pitch, bias, destination(p, m, i, j), c->d_row,
-                             c->lo, c->hi);
+            p->kernels->taps(rows, cols, p->terms, weights, cells, offsets_of(p), pitch, bias,
+                             destination(p, m, i, j), c->d_row, c->lo, c->hi);
             continue;
         }
         for (int64_t r = 0; r < rows; r++) {
-            p->kernels->taps(1, cols, p->terms, weights, cgc_at(cells, r * pitch, c->source.size), offsets_of(p), pitch, bias,
-                             row, 0, -HUGE_VAL, HUGE_VAL);
+            p->kernels->taps(1, cols, p->terms, weights, cgc_at(cells, r * pitch, c->source.size), offsets_of(p),
+                             pitch, bias, row, 0, -HUGE_VAL, HUGE_VAL);
             p->kernels->store(destination(p, m, i + r, j), c->d_col, row, cols, c->lo, c->hi);
         }
     }
@@ -152,7 +153,8 @@ void cgc_planes_run(const cgc_run *run) {
     const cgc_geometry *s = run->geometry;
     const int64_t all = cgc_correlation_rows(s, run->pass), cells = cgc_max(1, cgc_correlation_cells(s, run->pass));
     division cut = {.run = run, .correlations = cgc_correlation_count(s, run->pass)};
-    cut.rows = cgc_min(all, 1 + (int64_t)(TASK_TERMS / ((double)cells / (double)all * (double)s->f * (double)(s->kh * s->kw))));
+    cut.rows = cgc_min(
+        all, 1 + (int64_t)(TASK_TERMS / ((double)cells / (double)all * (double)s->f * (double)(s->kh * s->kw))));
     cut.blocks = cgc_ceil_div(all, cgc_max(1, cut.rows));
     cgc_parallel(run->threads, s->n * cut.correlations * s->g * cut.blocks, run_rows, &cut);
 }

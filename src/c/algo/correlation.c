@@ -26,8 +26,9 @@ static int64_t gcd(int64_t a, int64_t b) {
 }
 
 /*
- * Along one axis, the taps of a filter of k cells that meet padded cell `cell` (counted from the padded edge): those with
- * cell - tap*dilation a multiple of the stride. They are first, first + step, ...; each steps `source` back through dy.
+ * Along one axis, the taps of a filter of k cells that meet padded cell `cell` (counted from the padded edge): those
+ * with cell - tap*dilation a multiple of the stride. They are first, first + step, ...; each steps `source` back
+ * through dy.
  */
 typedef struct taps {
     int64_t count, first, step; /* of filter cells */

@@ -1,7 +1,7 @@
 /*
  * One shape of work for two passes: output planes that correlate source planes with weights. The forward pass is one
- * correlation; backward_input is one for each phase of the stride, over only the taps that meet it. It must not know how
- * a correlation is computed, only what it is.
+ * correlation; backward_input is one for each phase of the stride, over only the taps that meet it. It must not know
+ * how a correlation is computed, only what it is.
  *
  * Output cell (i, j) of output m of group g is the chain, over terms k = (plane, u, v) in this order, of
  *     weight[w0 + g*w_group + m*w_m + plane*w_plane + u*w_u + v*w_v]
@@ -15,11 +15,11 @@
 #include "padding.h"
 
 typedef struct cgc_correlation {
-    int64_t rows, cols;         /* of the output planes */
-    int64_t m;                  /* outputs of a group */
-    int64_t planes, ku, kv;     /* terms of a chain; any may be 0 */
-    int64_t r0, r_i, r_u;       /* source row */
-    int64_t c0, c_j, c_v;       /* source column; c_j >= 1 */
+    int64_t rows, cols;     /* of the output planes */
+    int64_t m;              /* outputs of a group */
+    int64_t planes, ku, kv; /* terms of a chain; any may be 0 */
+    int64_t r0, r_i, r_u;   /* source row */
+    int64_t c0, c_j, c_v;   /* source column; c_j >= 1 */
     cgc_plane source;
     ptrdiff_t s_group, s_plane; /* strides of the source; rows and columns are in `source` */
     ptrdiff_t w0, w_group, w_m, w_plane, w_u, w_v;
@@ -35,8 +35,8 @@ typedef struct cgc_grid {
 cgc_correlation cgc_forward_correlation(const cgc_geometry *s);
 
 /*
- * The gradient of the padded cells rows x cols, whose steps are multiples of the stride; cell 0 is the input's first. The
- * destination is where the cell would lie in dx.
+ * The gradient of the padded cells rows x cols, whose steps are multiples of the stride; cell 0 is the input's first.
+ * The destination is where the cell would lie in dx.
  */
 cgc_correlation cgc_backward_correlation(const cgc_geometry *s, cgc_grid rows, cgc_grid cols);
 

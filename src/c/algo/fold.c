@@ -5,7 +5,9 @@
 #include "../platform/threads.h"
 #include "gemm.h"
 
-static int needed(const cgc_geometry *s) { return s->mode != CGCONV_PAD_CONSTANT && (s->pt || s->pb || s->pl || s->pr); }
+static int needed(const cgc_geometry *s) {
+    return s->mode != CGCONV_PAD_CONSTANT && (s->pt || s->pb || s->pl || s->pr);
+}
 
 size_t cgc_fold_workspace(const cgc_geometry *s, const cgc_kernels *kernels) {
     if (!needed(s)) return 0;
@@ -51,7 +53,8 @@ static void fold_columns(const part *p, int64_t row, int64_t col0, int64_t col1)
         for (int64_t phase = 0; phase < cgc_min(s->sw, count); phase++) {
             const cgc_grid cols = {col + phase, s->sw, cgc_ceil_div(count - phase, s->sw)};
             const cgc_correlation c = cgc_backward_correlation(s, (cgc_grid){row, s->sh, 1}, cols);
-            const char *sums = cgc_gemm_block(kernels, &p->block, &c, &p->image, p->g, p->m0, p->m, 0, cols.count, p->workspace);
+            const char *sums =
+                cgc_gemm_block(kernels, &p->block, &c, &p->image, p->g, p->m0, p->m, 0, cols.count, p->workspace);
             for (int64_t m = 0; m < p->m; m++)
                 kernels->store(cgc_at(p->segment, m * p->block.cells + phase, s->size), s->sw,
                                cgc_at(sums, m * p->block.cells, s->size), cols.count, c.lo, c.hi);

@@ -1,6 +1,6 @@
 /*
- * The adjoint of padding: adds the gradients of padding cells to the cells they were copied from. It is the second half of
- * backward_input in every algorithm but the reference, and does nothing for constant padding.
+ * The adjoint of padding: adds the gradients of padding cells to the cells they were copied from. It is the second
+ * half of backward_input in every algorithm but the reference, and does nothing for constant padding.
  */
 #ifndef CGC_FOLD_H
 #define CGC_FOLD_H

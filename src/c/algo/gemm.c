@@ -33,14 +33,15 @@ static parts parts_of(const cgc_block *block, ptrdiff_t size) {
 size_t cgc_gemm_workspace(const cgc_block *block, ptrdiff_t size) { return parts_of(block, size).end; }
 
 /* Terms k0 .. k0+k-1 of outputs m0 .. m0+m-1 as the kernel wants them: tile by tile, [k][mr], missing outputs 0. */
-static void pack_weights(const cgc_kernels *kernels, const cgc_correlation *c, const char *weight, int64_t m0, int64_t m,
-                         int64_t k0, int64_t k, char *packed) {
+static void pack_weights(const cgc_kernels *kernels, const cgc_correlation *c, const char *weight, int64_t m0,
+                         int64_t m, int64_t k0, int64_t k, char *packed) {
     const ptrdiff_t size = c->source.size;
     for (int64_t tile = 0; tile < m; tile += kernels->mr) {
         const int64_t rows = cgc_min(kernels->mr, m - tile);
         cgc_term term = cgc_term_at(c, k0);
         for (int64_t i = 0; i < k; i++, cgc_next_term(c, &term)) {
-            kernels->gather(packed, cgc_at(weight, cgc_term_weight(c, &term) + (m0 + tile) * c->w_m, size), c->w_m, rows);
+            kernels->gather(packed, cgc_at(weight, cgc_term_weight(c, &term) + (m0 + tile) * c->w_m, size), c->w_m,
+                            rows);
             if (rows < kernels->mr) kernels->fill(cgc_at(packed, rows, size), 0, kernels->mr - rows);
             packed = cgc_at(packed, kernels->mr, size);
         }
@@ -48,8 +49,8 @@ static void pack_weights(const cgc_kernels *kernels, const cgc_correlation *c, c
 }
 
 /* The source cells under terms k0 .. k0+k-1 of `cells` output cells from e0 on: [k][width], the rest of a row 0. */
-static void pack_panel(const cgc_kernels *kernels, const cgc_correlation *c, const char *source, int64_t k0, int64_t k,
-                       int64_t e0, int64_t cells, int64_t width, char *panel) {
+static void pack_panel(const cgc_kernels *kernels, const cgc_correlation *c, const char *source, int64_t k0,
+                       int64_t k, int64_t e0, int64_t cells, int64_t width, char *panel) {
     const ptrdiff_t size = c->source.size;
     cgc_term term = cgc_term_at(c, k0);
     for (int64_t t = 0; t < k; t++, cgc_next_term(c, &term), panel = cgc_at(panel, width, size)) {
@@ -64,8 +65,9 @@ static void pack_panel(const cgc_kernels *kernels, const cgc_correlation *c, con
     }
 }
 
-char *cgc_gemm_block(const cgc_kernels *kernels, const cgc_block *block, const cgc_correlation *c, const cgc_image *image,
-                     int64_t g, int64_t m0, int64_t m, int64_t e0, int64_t cells, char *workspace) {
+char *cgc_gemm_block(const cgc_kernels *kernels, const cgc_block *block, const cgc_correlation *c,
+                     const cgc_image *image, int64_t g, int64_t m0, int64_t m, int64_t e0, int64_t cells,
+                     char *workspace) {
     const ptrdiff_t size = c->source.size;
     const parts at = parts_of(block, size);
     const int64_t terms = c->planes * c->ku * c->kv, width = round_up(cells, kernels->nr);
@@ -77,8 +79,10 @@ char *cgc_gemm_block(const cgc_kernels *kernels, const cgc_block *block, const c
     for (int64_t i = 0; i < block->k; i++) offsets[i] = (ptrdiff_t)(i * width);
     for (int64_t i = 0; i < round_up(m, kernels->mr); i++) {
         char *row = cgc_at(sums, i * block->cells, size);
-        if (i < m && image->bias) kernels->gather(row, cgc_at(image->bias, g * c->m + m0 + i, size), 0, width);
-        else kernels->fill(row, 0, width);
+        if (i < m && image->bias)
+            kernels->gather(row, cgc_at(image->bias, g * c->m + m0 + i, size), 0, width);
+        else
+            kernels->fill(row, 0, width);
     }
     for (int64_t k0 = 0; k0 < terms; k0 += block->k) {
         const int64_t k = cgc_min(block->k, terms - k0);
@@ -86,8 +90,9 @@ char *cgc_gemm_block(const cgc_kernels *kernels, const cgc_block *block, const c
         pack_panel(kernels, c, source, k0, k, e0, cells, width, workspace + at.panel);
         for (int64_t p = 0; p < width; p += kernels->nr)
             for (int64_t tile = 0; tile < m; tile += kernels->mr)
-                kernels->gemm(k, cgc_at(workspace + at.weights, tile * k, size), cgc_at(workspace + at.panel, p, size),
-                              offsets, cgc_at(sums, tile * block->cells + p, size), block->cells);
+                kernels->gemm(k, cgc_at(workspace + at.weights, tile * k, size),
+                              cgc_at(workspace + at.panel, p, size), offsets,
+                              cgc_at(sums, tile * block->cells + p, size), block->cells);
     }
     return sums;
 }

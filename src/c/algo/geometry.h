@@ -1,6 +1,6 @@
 /*
- * The problem as algorithms see it: checked extents and strides, all in one place. It must not know the spec's layouts: an
- * exchanged layout arrives here with height and width, and all that belongs to them, already exchanged.
+ * The problem as algorithms see it: checked extents and strides, all in one place. It must not know the spec's
+ * layouts: an exchanged layout arrives here with height and width, and all that belongs to them, already exchanged.
  */
 #ifndef CGC_GEOMETRY_H
 #define CGC_GEOMETRY_H
@@ -14,12 +14,12 @@ typedef struct cgc_geometry {
     cgconv_dtype dtype;
     ptrdiff_t size; /* bytes of an element */
 
-    int64_t n, c, h, w;   /* input */
-    int64_t oc, oh, ow;   /* output */
-    int64_t g, cg, f;     /* groups, channels and filters of a group: c = g*cg, oc = g*f */
-    int64_t kh, kw;       /* filter */
-    int64_t sh, sw;       /* stride */
-    int64_t dh, dw;       /* dilation */
+    int64_t n, c, h, w; /* input */
+    int64_t oc, oh, ow; /* output */
+    int64_t g, cg, f;   /* groups, channels and filters of a group: c = g*cg, oc = g*f */
+    int64_t kh, kw;     /* filter */
+    int64_t sh, sw;     /* stride */
+    int64_t dh, dw;     /* dilation */
     int64_t pt, pb, pl, pr;
 
     cgconv_pad_mode mode;

@@ -1,6 +1,6 @@
 /*
- * The algorithm "grouped": im2col + GEMM per group, for every problem. Forward and backward_input are correlations cut into
- * blocks of outputs and cells; it must not know padding modes or instruction sets.
+ * The algorithm "grouped": im2col + GEMM per group, for every problem. Forward and backward_input are correlations
+ * cut into blocks of outputs and cells; it must not know padding modes or instruction sets.
  */
 #include "../platform/threads.h"
 #include "fold.h"
@@ -22,7 +22,8 @@ static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgcon
     }
     const cgc_block block = cgc_block_of(kernels, outputs(s, pass));
     size_t local = cgc_gemm_workspace(&block, s->size);
-    if (pass == CGCONV_BACKWARD_INPUT && cgc_fold_workspace(s, kernels) > local) local = cgc_fold_workspace(s, kernels);
+    if (pass == CGCONV_BACKWARD_INPUT && cgc_fold_workspace(s, kernels) > local)
+        local = cgc_fold_workspace(s, kernels);
     return (cgc_booking){0, local};
 }
 
@@ -34,14 +35,14 @@ typedef struct division {
 } division;
 
 /* The sums of `cells` cells from e0 on of output m, to where they belong. */
-static void store_cells(const cgc_kernels *kernels, const cgc_correlation *c, char *destination, const char *sums, int64_t e0,
-                        int64_t cells) {
+static void store_cells(const cgc_kernels *kernels, const cgc_correlation *c, char *destination, const char *sums,
+                        int64_t e0, int64_t cells) {
     const ptrdiff_t size = c->source.size;
     int64_t i = e0 / c->cols, j = e0 % c->cols;
     for (int64_t done = 0, run; done < cells; done += run, i++, j = 0) {
         run = cgc_min(c->cols - j, cells - done);
-        kernels->store(cgc_at(destination, i * c->d_row + j * c->d_col, size), c->d_col, cgc_at(sums, done, size), run, c->lo,
-                       c->hi);
+        kernels->store(cgc_at(destination, i * c->d_row + j * c->d_col, size), c->d_col, cgc_at(sums, done, size),
+                       run, c->lo, c->hi);
     }
 }
 
@@ -76,7 +77,8 @@ static void run_grouped(const cgc_run *run) {
     cut.correlations = cgc_correlation_count(s, run->pass);
     cut.m_blocks = cgc_ceil_div(outputs(s, run->pass), cut.block.m);
     cut.cell_blocks = cgc_ceil_div(cgc_correlation_cells(s, run->pass), cut.block.cells);
-    cgc_parallel(run->threads, s->n * cut.correlations * s->g * cut.m_blocks * cut.cell_blocks, correlate_block, &cut);
+    cgc_parallel(run->threads, s->n * cut.correlations * s->g * cut.m_blocks * cut.cell_blocks, correlate_block,
+                 &cut);
     if (run->pass == CGCONV_BACKWARD_INPUT) cgc_fold(run);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The weight gradient's feed by im2col: row pieces of a chunk, gathered one behind the other into panels of dy and of the
- * source under each term. It serves every problem.
+ * The weight gradient's feed by im2col: row pieces of a chunk, gathered one behind the other into panels of dy and of
+ * the source under each term. It serves every problem.
  */
 #include "../platform/memory.h"
 #include "weight_gradient.h"
@@ -20,9 +20,11 @@ static parts parts_of(const cgc_feed *feed, ptrdiff_t size) {
     return at;
 }
 
-/* Columns col0 .. col0+count-1 of output row `row` into the panels at column `at`, filled up with zeros to `width`. */
-static void pack_piece(const cgc_weight_block *block, int64_t row, int64_t col0, int64_t count, int64_t width, int64_t at,
-                       char *dy_panel, char *term_panel) {
+/*
+ * Columns col0 .. col0+count-1 of output row `row` into the panels at column `at`, filled up with zeros to `width`.
+ */
+static void pack_piece(const cgc_weight_block *block, int64_t row, int64_t col0, int64_t count, int64_t width,
+                       int64_t at, char *dy_panel, char *term_panel) {
     const cgc_run *run = block->run;
     const cgc_geometry *s = run->geometry;
     const cgc_kernels *kernels = run->kernels;
@@ -38,13 +40,14 @@ static void pack_piece(const cgc_weight_block *block, int64_t row, int64_t col0,
     cgc_term term = cgc_term_at(c, block->k0);
     for (int64_t k = 0; k < block->k; k++, cgc_next_term(c, &term)) {
         char *to = cgc_at(term_panel, k * COLUMNS + at, s->size);
-        cgc_fetch(kernels, &c->source, cgc_at(x, term.plane * c->s_plane, s->size), c->r0 + i * c->r_i + term.u * c->r_u,
-                  c->c0 + col0 * c->c_j + term.v * c->c_v, c->c_j, count, to);
+        cgc_fetch(kernels, &c->source, cgc_at(x, term.plane * c->s_plane, s->size),
+                  c->r0 + i * c->r_i + term.u * c->r_u, c->c0 + col0 * c->c_j + term.v * c->c_v, c->c_j, count, to);
         kernels->fill(cgc_at(to, count, s->size), 0, width - count);
     }
 }
 
-static void feed_chunk(const cgc_feed *feed, const cgc_weight_block *block, cgc_chunk chunk, char *workspace, void *sums) {
+static void feed_chunk(const cgc_feed *feed, const cgc_weight_block *block, cgc_chunk chunk, char *workspace,
+                       void *sums) {
     const ptrdiff_t size = block->run->geometry->size;
     const int64_t lanes = block->run->kernels->lanes;
     const parts at = parts_of(feed, size);
@@ -66,8 +69,10 @@ static void feed_chunk(const cgc_feed *feed, const cgc_weight_block *block, cgc_
 }
 
 cgc_feed cgc_packed_feed(const cgc_geometry *s) {
-    cgc_feed feed = {
-        .m = cgc_min(s->f, FILTERS), .k = cgc_min(s->cg * s->kh * s->kw, TERMS), .columns = COLUMNS, .feed = feed_chunk};
+    cgc_feed feed = {.m = cgc_min(s->f, FILTERS),
+                     .k = cgc_min(s->cg * s->kh * s->kw, TERMS),
+                     .columns = COLUMNS,
+                     .feed = feed_chunk};
     feed.workspace = parts_of(&feed, s->size).end;
     return feed;
 }

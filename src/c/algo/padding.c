@@ -22,19 +22,16 @@ int64_t cgc_pad_source(cgconv_pad_mode mode, int64_t position, int64_t extent) {
         int64_t m = modulo(position, 2 * extent - 2);
         return m < extent ? m : 2 * extent - 2 - m;
     }
-    case CGCONV_PAD_REPLICATE:
-        return position < 0 ? 0 : extent - 1;
-    case CGCONV_PAD_CIRCULAR:
-        return modulo(position, extent);
-    case CGCONV_PAD_CONSTANT:
-        break;
+    case CGCONV_PAD_REPLICATE: return position < 0 ? 0 : extent - 1;
+    case CGCONV_PAD_CIRCULAR: return modulo(position, extent);
+    case CGCONV_PAD_CONSTANT: break;
     }
     return -1;
 }
 
 /* Cells of one line whose columns all lie outside it. */
-static void fetch_outside(const cgc_kernels *kernels, const cgc_plane *plane, const char *line, int64_t col, int64_t step,
-                          int64_t count, char *y) {
+static void fetch_outside(const cgc_kernels *kernels, const cgc_plane *plane, const char *line, int64_t col,
+                          int64_t step, int64_t count, char *y) {
     if (plane->mode == CGCONV_PAD_CONSTANT || plane->w < 1) {
         kernels->fill(y, plane->value, count);
         return;

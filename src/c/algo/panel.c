@@ -42,8 +42,9 @@ static void fill_line(const cgc_panel *panel, const cgc_kernels *kernels, const 
     }
 }
 
-static void fill_lines(const cgc_panel *panel, const cgc_kernels *kernels, const cgc_correlation *c, const char *source,
-                       int64_t i, int64_t rows, int64_t j, int64_t cols, char *cells, ptrdiff_t *offsets) {
+static void fill_lines(const cgc_panel *panel, const cgc_kernels *kernels, const cgc_correlation *c,
+                       const char *source, int64_t i, int64_t rows, int64_t j, int64_t cols, char *cells,
+                       ptrdiff_t *offsets) {
     const int64_t lines = panel->lines + (rows - 1) * c->r_i;
     for (int64_t p = 0; p < c->planes; p++) {
         const char *plane = cgc_at(source, p * c->s_plane, c->source.size);
@@ -58,8 +59,8 @@ static void fill_lines(const cgc_panel *panel, const cgc_kernels *kernels, const
     }
 }
 
-static void fill_terms(const cgc_panel *panel, const cgc_kernels *kernels, const cgc_correlation *c, const char *source,
-                       int64_t i, int64_t j, int64_t cols, char *cells, ptrdiff_t *offsets) {
+static void fill_terms(const cgc_panel *panel, const cgc_kernels *kernels, const cgc_correlation *c,
+                       const char *source, int64_t i, int64_t j, int64_t cols, char *cells, ptrdiff_t *offsets) {
     const int64_t terms = c->planes * c->ku * c->kv;
     cgc_term term = {0, 0, 0};
     for (int64_t k = 0; k < terms; k++, cgc_next_term(c, &term)) {
@@ -72,8 +73,10 @@ static void fill_terms(const cgc_panel *panel, const cgc_kernels *kernels, const
 
 void cgc_panel_fill(const cgc_panel *panel, const cgc_kernels *kernels, const cgc_correlation *c, const char *source,
                     int64_t i, int64_t rows, int64_t j, int64_t cols, char *cells, ptrdiff_t *offsets) {
-    if (panel->by_lines) fill_lines(panel, kernels, c, source, i, rows, j, cols, cells, offsets);
-    else fill_terms(panel, kernels, c, source, i, j, cols, cells, offsets);
+    if (panel->by_lines)
+        fill_lines(panel, kernels, c, source, i, rows, j, cols, cells, offsets);
+    else
+        fill_terms(panel, kernels, c, source, i, j, cols, cells, offsets);
 }
 
 /* Cells a with 0 <= first + a*step + t*reach < extent for all t < taps. */
@@ -85,5 +88,9 @@ static cgc_inside inside(int64_t first, int64_t step, int64_t taps, int64_t reac
     return cells;
 }
 
-cgc_inside cgc_inside_rows(const cgc_correlation *c) { return inside(c->r0, c->r_i, c->ku, c->r_u, c->source.h, c->rows); }
-cgc_inside cgc_inside_cols(const cgc_correlation *c) { return inside(c->c0, c->c_j, c->kv, c->c_v, c->source.w, c->cols); }
+cgc_inside cgc_inside_rows(const cgc_correlation *c) {
+    return inside(c->r0, c->r_i, c->ku, c->r_u, c->source.h, c->rows);
+}
+cgc_inside cgc_inside_cols(const cgc_correlation *c) {
+    return inside(c->c0, c->c_j, c->kv, c->c_v, c->source.w, c->cols);
+}

@@ -1,9 +1,10 @@
 /*
- * A panel: source cells, padding applied, laid out so that each term of a correlation is a constant offset and neighbouring
- * output cells are neighbours, whatever the padding, stride and dilation. It must not know who reads it.
+ * A panel: source cells, padding applied, laid out so that each term of a correlation is a constant offset and
+ * neighbouring output cells are neighbours, whatever the padding, stride and dilation. It must not know who reads it.
  *
  * Two layouts. By lines: each source row once, a column stride splitting it into phases; the copy is as large as the
- * source. By terms (classic im2col), where filter cells lie too far apart for that: a row of output cells for each term.
+ * source. By terms (classic im2col), where filter cells lie too far apart for that: a row of output cells for each
+ * term.
  */
 #ifndef CGC_PANEL_H
 #define CGC_PANEL_H
@@ -27,8 +28,8 @@ typedef struct cgc_panel {
 cgc_panel cgc_panel_of(const cgc_correlation *c, int64_t cols);
 
 /*
- * Fills the panel for output rows i .. i+rows-1, columns j .. j+cols-1 of a group whose source begins at `source`, and sets
- * the offset of each term. Output row i+1 lies r_i * pitch behind row i.
+ * Fills the panel for output rows i .. i+rows-1, columns j .. j+cols-1 of a group whose source begins at `source`,
+ * and sets the offset of each term. Output row i+1 lies r_i * pitch behind row i.
  */
 void cgc_panel_fill(const cgc_panel *panel, const cgc_kernels *kernels, const cgc_correlation *c, const char *source,
                     int64_t i, int64_t rows, int64_t j, int64_t cols, char *cells, ptrdiff_t *offsets);

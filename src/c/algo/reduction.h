@@ -1,12 +1,12 @@
 /*
- * The weight gradient's one sum: how its pixels are cut into chunks. It is part of the definition and depends on nothing but
- * the shape of the output.
+ * The weight gradient's one sum: how its pixels are cut into chunks. It is part of the definition and depends on
+ * nothing but the shape of the output.
  *
- * The n*oh output rows, image by image, are cut into blocks of `rows`, and the columns into spans of `cols`. A chunk is one
- * block of one span; chunks are ordered by block, then by span. In a chunk, row after row from its first column on, pixel p
- * of the row goes to lane p % lanes as one fused multiply-add, each row filled up with zeros to whole lanes; the lanes are
- * joined by halves; the gradient is 0 plus the chunks' sums in their order. A lane's chain has at most 256 terms in float32 and
- * 512 in float64, whatever the image.
+ * The n*oh output rows, image by image, are cut into blocks of `rows`, and the columns into spans of `cols`. A chunk
+ * is one block of one span; chunks are ordered by block, then by span. In a chunk, row after row from its first
+ * column on, pixel p of the row goes to lane p % lanes as one fused multiply-add, each row filled up with zeros to
+ * whole lanes; the lanes are joined by halves; the gradient is 0 plus the chunks' sums in their order. A lane's chain
+ * has at most 256 terms in float32 and 512 in float64, whatever the image.
  */
 #ifndef CGC_REDUCTION_H
 #define CGC_REDUCTION_H

@@ -1,4 +1,6 @@
-/* The reference algorithm: the definition, for both dtypes. It must not know a kernel, so that it can judge them all. */
+/*
+ * The reference algorithm: the definition, for both dtypes. It must not know a kernel, so that it can judge them all.
+ */
 #include <math.h>
 
 #include "../platform/threads.h"

@@ -25,8 +25,9 @@ static void NAME(forward)(void *context, int64_t task, int thread) {
                 const T *x = (const T *)run->x + n * s->xn + (c0 + c) * s->xc;
                 for (int64_t u = 0; u < s->kh; u++)
                     for (int64_t v = 0; v < s->kw; v++)
-                        sum = FMA(w[c * s->wc + u * s->wu + v * s->wv],
-                                  NAME(cell)(s, x, i * s->sh + u * s->dh - s->pt, j * s->sw + v * s->dw - s->pl), sum);
+                        sum =
+                            FMA(w[c * s->wc + u * s->wu + v * s->wv],
+                                NAME(cell)(s, x, i * s->sh + u * s->dh - s->pt, j * s->sw + v * s->dw - s->pl), sum);
             }
             sum = lo > sum ? lo : sum;
             ((T *)run->y)[n * s->yn + oc * s->yc + i * s->yh + j * s->yw] = hi < sum ? hi : sum;
@@ -46,7 +47,8 @@ static T NAME(gradient)(const cgc_run *run, int64_t n, int64_t c, int64_t row, i
                 const int64_t a = row + s->pt - u * s->dh, b = col + s->pl - v * s->dw;
                 if (a % s->sh || b % s->sw) continue;
                 const int inside = a >= 0 && a / s->sh < s->oh && b >= 0 && b / s->sw < s->ow;
-                sum = FMA(w[f * s->wo + u * s->wu + v * s->wv], inside ? dy[a / s->sh * s->yh + b / s->sw * s->yw] : 0, sum);
+                sum = FMA(w[f * s->wo + u * s->wu + v * s->wv],
+                          inside ? dy[a / s->sh * s->yh + b / s->sw * s->yw] : 0, sum);
             }
     }
     return sum;
@@ -78,8 +80,8 @@ static T NAME(join)(T *lanes) {
 }
 
 /*
- * Sum over all pixels, in the chunks of reduction.h, of dy of plane oc times x of plane c under filter cell (u, v); times 1
- * if c < 0.
+ * Sum over all pixels, in the chunks of reduction.h, of dy of plane oc times x of plane c under filter cell (u, v);
+ * times 1 if c < 0.
  */
 static T NAME(correlate)(const cgc_run *run, int64_t oc, int64_t c, int64_t u, int64_t v) {
     const cgc_geometry *s = run->geometry;

@@ -1,6 +1,6 @@
 /*
- * The weight gradient's feed for one channel per group: whole rows of dy and of the source, read in place where they lie
- * inside and are contiguous, else through a panel that copies each source row once.
+ * The weight gradient's feed for one channel per group: whole rows of dy and of the source, read in place where they
+ * lie inside and are contiguous, else through a panel that copies each source row once.
  */
 #include "../platform/memory.h"
 #include "channelwise.h"
@@ -33,7 +33,8 @@ static void feed_dy(const cgc_weight_block *block, const char *dy, int64_t count
     pixels->a_pitch = COLUMNS;
 }
 
-static void feed_chunk(const cgc_feed *feed, const cgc_weight_block *block, cgc_chunk chunk, char *workspace, void *sums) {
+static void feed_chunk(const cgc_feed *feed, const cgc_weight_block *block, cgc_chunk chunk, char *workspace,
+                       void *sums) {
     (void)feed;
     const cgc_run *run = block->run;
     const cgc_geometry *s = run->geometry;
@@ -48,13 +49,16 @@ static void feed_chunk(const cgc_feed *feed, const cgc_weight_block *block, cgc_
         for (int64_t col = chunk.col0, count; col < chunk.col1; col += count) {
             const int64_t n = row / s->oh, i = row % s->oh;
             const char *x = cgc_at(run->x, n * s->xn + block->g * c->s_group, s->size);
-            const char *dy = cgc_at(run->y, n * s->yn + block->g * c->d_group + block->m0 * s->yc + i * s->yh + col * s->yw, s->size);
+            const char *dy = cgc_at(
+                run->y, n * s->yn + block->g * c->d_group + block->m0 * s->yc + i * s->yh + col * s->yw, s->size);
             count = cgc_min(panel.cols, chunk.col1 - col);
             cgc_pixels pixels = {.count = count, .offsets = offsets};
             feed_dy(block, dy, count, workspace + at.dy, &pixels);
-            if (c->c_j == 1 && c->source.col == 1 && i >= high.from && i < high.to && col >= wide.from && col + count <= wide.to) {
+            if (c->c_j == 1 && c->source.col == 1 && i >= high.from && i < high.to && col >= wide.from &&
+                col + count <= wide.to) {
                 pixels.b = cgc_at(x, (c->r0 + i * c->r_i) * s->xh + c->c0 + col, s->size);
-                for (int64_t k = 0; k < block->k; k++) offsets[k] = (ptrdiff_t)(k / c->kv * c->r_u * s->xh + k % c->kv * c->c_v);
+                for (int64_t k = 0; k < block->k; k++)
+                    offsets[k] = (ptrdiff_t)(k / c->kv * c->r_u * s->xh + k % c->kv * c->c_v);
             } else {
                 pixels.b = workspace + at.panel;
                 cgc_panel_fill(&panel, run->kernels, c, x, i, 1, col, count, workspace + at.panel, offsets);
@@ -64,6 +68,9 @@ static void feed_chunk(const cgc_feed *feed, const cgc_weight_block *block, cgc_
 }
 
 cgc_feed cgc_rows_feed(const cgc_geometry *s) {
-    return (cgc_feed){.m = cgc_min(s->f, FILTERS), .k = s->kh * s->kw, .columns = COLUMNS, .workspace = parts_of(s->size).end,
+    return (cgc_feed){.m = cgc_min(s->f, FILTERS),
+                      .k = s->kh * s->kw,
+                      .columns = COLUMNS,
+                      .workspace = parts_of(s->size).end,
                       .feed = feed_chunk};
 }

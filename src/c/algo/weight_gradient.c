@@ -6,9 +6,11 @@
 #include "../platform/memory.h"
 #include "../platform/threads.h"
 
+enum { WAVE_TASKS = 4 }; /* a thread, so that uneven tasks even out */
+
 /*
- * A task sums one block over all chunks. Where there are fewer blocks than threads, a task sums one block over one chunk of
- * a wave, and the caller joins the wave: the same additions in the same order.
+ * A task sums one block over all chunks. Where there are fewer blocks than threads, a task sums one block over one
+ * chunk of a wave, and the caller joins the wave: the same additions in the same order.
  */
 typedef struct division {
     const cgc_run *run;
@@ -25,7 +27,8 @@ static division cut_of(const cgc_geometry *s, const cgc_feed *feed, int threads)
     cut.m_blocks = cgc_ceil_div(s->f, feed->m);
     cut.k_blocks = cgc_ceil_div(cut.terms, feed->k);
     cut.blocks = s->g * cut.m_blocks * cut.k_blocks;
-    cut.wave = cut.blocks < threads && cut.chunks.count > 1 ? cgc_min(cut.chunks.count, 4 * (int64_t)threads) : 0;
+    if (cut.blocks < threads && cut.chunks.count > 1)
+        cut.wave = cgc_min(cut.chunks.count, cgc_ceil_div(WAVE_TASKS * (int64_t)threads, cut.blocks));
     cut.totals_size = cgc_round_up((size_t)((feed->k + 1) * feed->m * s->size));
     return cut;
 }
@@ -44,7 +47,8 @@ static parts parts_of(const division *cut, ptrdiff_t size, int lanes) {
     return at;
 }
 
-cgc_booking cgc_weight_gradient_book(const cgc_geometry *s, const cgc_kernels *kernels, const cgc_feed *feed, int threads) {
+cgc_booking cgc_weight_gradient_book(const cgc_geometry *s, const cgc_kernels *kernels, const cgc_feed *feed,
+                                     int threads) {
     const division cut = cut_of(s, feed, threads);
     return (cgc_booking){
         .shared = cut.wave ? cut.totals_size * (size_t)(cut.blocks * (cut.wave + 1)) : 0,
@@ -103,7 +107,8 @@ static void store_block(const division *cut, int64_t index, const char *totals) 
         for (int64_t k = 0; k < block.k; k++, cgc_next_term(&block.c, &term))
             memcpy(cgc_at(run->weight, oc * block.c.w_m + cgc_term_weight(&block.c, &term), size),
                    cgc_at(totals, m * block.k + k, size), (size_t)size);
-        if (block.ones) memcpy(cgc_at(run->bias, oc, size), cgc_at(totals, block.m * block.k + m, size), (size_t)size);
+        if (block.ones)
+            memcpy(cgc_at(run->bias, oc, size), cgc_at(totals, block.m * block.k + m, size), (size_t)size);
     }
 }
 
@@ -137,8 +142,8 @@ static void run_waves(division *cut) {
         cgc_parallel(run->threads, tasks, wave_chunk, cut);
         for (int64_t task = 0; task < tasks; task++) {
             const cgc_weight_block block = block_at(cut, task % cut->blocks, run->bias);
-            run->kernels->add(run->shared + (size_t)(task % cut->blocks) * cut->totals_size, 1, wave_totals(cut, task),
-                              totals_of(&block));
+            run->kernels->add(run->shared + (size_t)(task % cut->blocks) * cut->totals_size, 1,
+                              wave_totals(cut, task), totals_of(&block));
         }
     }
     for (int64_t b = 0; b < cut->blocks; b++) store_block(cut, b, run->shared + (size_t)b * cut->totals_size);
@@ -147,6 +152,8 @@ static void run_waves(division *cut) {
 void cgc_weight_gradient(const cgc_run *run, const cgc_feed *feed) {
     division cut = cut_of(run->geometry, feed, run->threads);
     cut.run = run;
-    if (cut.wave) run_waves(&cut);
-    else cgc_parallel(run->threads, cut.blocks, whole_block, &cut);
+    if (cut.wave)
+        run_waves(&cut);
+    else
+        cgc_parallel(run->threads, cut.blocks, whole_block, &cut);
 }

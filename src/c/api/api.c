@@ -1,6 +1,6 @@
 /*
- * The exported functions: argument checks, then one call downstairs. It must not know algorithms, kernels or how sizes are
- * computed.
+ * The exported functions: argument checks, then one call downstairs. It must not know algorithms, kernels or how
+ * sizes are computed.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -8,7 +8,6 @@
 
 #include "../algo/padding.h"
 #include "../plan/plan.h"
-
 
 void cgconv_spec_init(cgconv_spec *spec) {
     if (!spec) return;
@@ -122,13 +121,15 @@ static int sound(const argument *arguments, int count) {
         if ((uintptr_t)a->pointer % (uintptr_t)a->element) return 0;
         if (a->written && !a->extent.distinct) return 0;
         for (int j = 0; j < i; j++)
-            if ((a->written || arguments[j].written) && a->pointer && arguments[j].pointer && overlap(a, &arguments[j])) return 0;
+            if ((a->written || arguments[j].written) && a->pointer && arguments[j].pointer &&
+                overlap(a, &arguments[j]))
+                return 0;
     }
     return 1;
 }
 
-static cgconv_status run(const cgconv_plan *plan, cgconv_pass pass, const void *x, const void *weight, const void *bias,
-                         const void *y, void *workspace, size_t workspace_size) {
+static cgconv_status run(const cgconv_plan *plan, cgconv_pass pass, const void *x, const void *weight,
+                         const void *bias, const void *y, void *workspace, size_t workspace_size) {
     if (!plan || workspace_size < plan->passes[pass].workspace) return CGCONV_INVALID_ARGUMENT;
     const ptrdiff_t element = plan->geometry.size;
     const argument arguments[] = {
@@ -148,8 +149,8 @@ cgconv_status cgconv_forward(const cgconv_plan *plan, const void *x, const void 
     return run(plan, CGCONV_FORWARD, x, weight, bias, y, workspace, workspace_size);
 }
 
-cgconv_status cgconv_backward_input(const cgconv_plan *plan, const void *dy, const void *weight, void *dx, void *workspace,
-                                    size_t workspace_size) {
+cgconv_status cgconv_backward_input(const cgconv_plan *plan, const void *dy, const void *weight, void *dx,
+                                    void *workspace, size_t workspace_size) {
     return run(plan, CGCONV_BACKWARD_INPUT, dx, weight, NULL, dy, workspace, workspace_size);
 }
 

@@ -17,16 +17,11 @@ cgconv_status cgconv_set_num_threads(int n) {
 
 const char *cgconv_status_string(cgconv_status status) {
     switch (status) {
-    case CGCONV_OK:
-        return "ok";
-    case CGCONV_INVALID_ARGUMENT:
-        return "invalid argument";
-    case CGCONV_UNSUPPORTED:
-        return "unsupported";
-    case CGCONV_SIZE_OVERFLOW:
-        return "a size does not fit in memory";
-    case CGCONV_OUT_OF_MEMORY:
-        return "out of memory";
+    case CGCONV_OK: return "ok";
+    case CGCONV_INVALID_ARGUMENT: return "invalid argument";
+    case CGCONV_UNSUPPORTED: return "unsupported";
+    case CGCONV_SIZE_OVERFLOW: return "a size does not fit in memory";
+    case CGCONV_OUT_OF_MEMORY: return "out of memory";
     }
     return "unknown status";
 }

@@ -30,13 +30,13 @@
  *
  * where xp is the padded input. It is cross-correlation: the filter is not flipped.
  *
- * Every output is one chain of fused multiply-adds, in the order (c, u, v), in the precision of the arrays. So the result
- * has the same bits for every algorithm, instruction set, thread count, batch size and layout (see cgconv_reproducible).
- * In the two exchanged layouts the order is (c, v, u).
+ * Every output is one chain of fused multiply-adds, in the order (c, u, v), in the precision of the arrays. So the
+ * result has the same bits for every algorithm, instruction set, thread count, batch size and layout (see
+ * cgconv_reproducible). In the two exchanged layouts the order is (c, v, u).
  *
- * Errors: functions that can fail return a cgconv_status. Where a `why` buffer is given, it gets a sentence that names
- * the attempt, the value and the rule. Nothing is printed, and nothing is written to an output array before every
- * argument has been checked.
+ * Errors: functions that can fail return a cgconv_status. Where a `why` buffer is given, it gets a sentence that
+ * names the attempt, the value and the rule. Nothing is printed, and nothing is written to an output array before
+ * every argument has been checked.
  *
  * Threads: every function may be called from any thread at any time. A plan may be used by several threads at once if
  * each brings its own workspace and outputs.
@@ -80,8 +80,8 @@ typedef enum cgconv_status {
 typedef enum cgconv_dtype { CGCONV_FLOAT32 = 0, CGCONV_FLOAT64 = 1 } cgconv_dtype;
 
 /*
- * The order of an image array's axes in memory, outermost first. The two exchanged layouts serve column-major arrays: an
- * array of MATLAB's shape (H, W, C, N) is NCWH in memory. Weights are O, C/G, KH, KW, dense, in every layout.
+ * The order of an image array's axes in memory, outermost first. The two exchanged layouts serve column-major arrays:
+ * an array of MATLAB's shape (H, W, C, N) is NCWH in memory. Weights are O, C/G, KH, KW, dense, in every layout.
  */
 typedef enum cgconv_layout { CGCONV_NCHW = 0, CGCONV_NHWC = 1, CGCONV_NCWH = 2, CGCONV_NWHC = 3 } cgconv_layout;
 
@@ -107,12 +107,12 @@ typedef enum cgconv_pass { CGCONV_FORWARD = 0, CGCONV_BACKWARD_INPUT = 1, CGCONV
 /* ---- spec ------------------------------------------------------------------------------------------------------ */
 
 /*
- * What is to be computed. Call cgconv_spec_init first, then set what differs from the defaults. Extents and pads are in
- * cells, strides of arrays in elements. Index 0..3 of an array's strides stands for n, c, h, w in every layout.
+ * What is to be computed. Call cgconv_spec_init first, then set what differs from the defaults. Extents and pads are
+ * in cells, strides of arrays in elements. Index 0..3 of an array's strides stands for n, c, h, w in every layout.
  *
- * Strides that are all 0 mean "dense in this layout". Otherwise the innermost axis of the layout (w for NCHW, c for NHWC)
- * must have stride 1 unless its extent is 1; the others may be anything for an array that is only read (a crop, a
- * flipped or repeated axis), and must not let two cells share memory for one that is written. The pointers that are
+ * Strides that are all 0 mean "dense in this layout". Otherwise the innermost axis of the layout (w for NCHW, c for
+ * NHWC) must have stride 1 unless its extent is 1; the others may be anything for an array that is only read (a crop,
+ * a flipped or repeated axis), and must not let two cells share memory for one that is written. The pointers that are
  * given to a run point to cell (0, 0, 0, 0).
  */
 typedef struct cgconv_spec {
@@ -144,15 +144,15 @@ typedef struct cgconv_spec {
 CGCONV_API void cgconv_spec_init(cgconv_spec *spec);
 
 /*
- * Checks every field. `why` (may be NULL) gets at most why_size bytes: a sentence that ends in a NUL, empty if all is well.
- * Returns CGCONV_OK, CGCONV_INVALID_ARGUMENT, CGCONV_UNSUPPORTED (strides) or CGCONV_SIZE_OVERFLOW.
+ * Checks every field. `why` (may be NULL) gets at most why_size bytes: a sentence that ends in a NUL, empty if all is
+ * well. Returns CGCONV_OK, CGCONV_INVALID_ARGUMENT, CGCONV_UNSUPPORTED (strides) or CGCONV_SIZE_OVERFLOW.
  */
 CGCONV_API cgconv_status cgconv_spec_check(const cgconv_spec *spec, char *why, size_t why_size);
 
 /*
- * Sets the four pads to "same": per axis out = ceil(in / stride), and the total pad max(0, (out-1)*stride + (k-1)*dilation
- * + 1 - in) is split into floor(half) at top and left and the rest at bottom and right. Needs h, w, kernel, stride and
- * dilation to be set; leaves the pads alone and returns an error if those are refused.
+ * Sets the four pads to "same": per axis out = ceil(in / stride), and the total pad max(0, (out-1)*stride +
+ * (k-1)*dilation + 1 - in) is split into floor(half) at top and left and the rest at bottom and right. Needs h, w,
+ * kernel, stride and dilation to be set; leaves the pads alone and returns an error if those are refused.
  */
 CGCONV_API cgconv_status cgconv_spec_pad_same(cgconv_spec *spec);
 
@@ -160,8 +160,9 @@ CGCONV_API cgconv_status cgconv_spec_pad_same(cgconv_spec *spec);
 CGCONV_API cgconv_status cgconv_output_size(const cgconv_spec *spec, int64_t *oh, int64_t *ow);
 
 /*
- * The padding map along one axis: which cell of an axis of length `extent` stands at `position`, where 0 <= position <
- * extent are the axis itself and others are padding. Returns -1 for a cell of constant padding, and for an empty axis.
+ * The padding map along one axis: which cell of an axis of length `extent` stands at `position`, where 0 <= position
+ * < extent are the axis itself and others are padding. Returns -1 for a cell of constant padding, and for an empty
+ * axis.
  */
 CGCONV_API int64_t cgconv_pad_source(cgconv_pad_mode mode, int64_t position, int64_t extent);
 
@@ -182,8 +183,8 @@ CGCONV_API void cgconv_options_init(cgconv_options *options);
 
 /*
  * Makes a plan of all three passes. `options` may be NULL. On success *plan is the caller's, to be given to
- * cgconv_plan_destroy; on failure it is NULL. This is the only function that allocates; the spec is copied.
- * Returns what cgconv_spec_check returns, CGCONV_INVALID_ARGUMENT for options that break a rule, CGCONV_UNSUPPORTED if the
+ * cgconv_plan_destroy; on failure it is NULL. This is the only function that allocates; the spec is copied. Returns
+ * what cgconv_spec_check returns, CGCONV_INVALID_ARGUMENT for options that break a rule, CGCONV_UNSUPPORTED if the
  * named algorithm or instruction set cannot serve this spec on this CPU, or CGCONV_OUT_OF_MEMORY.
  */
 CGCONV_API cgconv_status cgconv_plan_create(const cgconv_spec *spec, const cgconv_options *options, cgconv_plan **plan);
@@ -191,7 +192,10 @@ CGCONV_API cgconv_status cgconv_plan_create(const cgconv_spec *spec, const cgcon
 /* Frees a plan; NULL is allowed. No run of it may be in progress. */
 CGCONV_API void cgconv_plan_destroy(cgconv_plan *plan);
 
-/* Bytes of workspace that a run of this pass needs; may be 0. It depends on the plan's thread count, not on the image. */
+/*
+ * Bytes of workspace that a run of this pass needs; may be 0. It depends on the plan's thread count, not on the
+ * image.
+ */
 CGCONV_API size_t cgconv_plan_workspace_size(const cgconv_plan *plan, cgconv_pass pass);
 
 /* The name of the algorithm that this pass uses, a static string; NULL for a pass that does not exist. */
@@ -211,12 +215,12 @@ CGCONV_API int cgconv_plan_threads(const cgconv_plan *plan, cgconv_pass pass);
  *   y, dy    N x (G*F) x OH x OW    in the spec's layout and y_strides
  *   weight   (G*F) x (C/G) x KH x KW, dense; dw the same
  *   bias     G*F, or NULL for none; db the same
- * `workspace` has `workspace_size` bytes, at least cgconv_plan_workspace_size of the pass, at any address; it may be NULL
- * if that is 0. The span of memory of an output must not overlap that of an input, of another output or the workspace.
- * An array without elements may be NULL.
+ * `workspace` has `workspace_size` bytes, at least cgconv_plan_workspace_size of the pass, at any address; it may be
+ * NULL if that is 0. The span of memory of an output must not overlap that of an input, of another output or the
+ * workspace. An array without elements may be NULL.
  *
- * Return CGCONV_OK, or CGCONV_INVALID_ARGUMENT if a pointer is missing or misaligned, the workspace is too small or memory
- * overlaps; then nothing has been written.
+ * Return CGCONV_OK, or CGCONV_INVALID_ARGUMENT if a pointer is missing or misaligned, the workspace is too small or
+ * memory overlaps; then nothing has been written.
  */
 
 /* y = conv(x, weight) + bias, clamped. */
@@ -224,10 +228,10 @@ CGCONV_API cgconv_status cgconv_forward(const cgconv_plan *plan, const void *x, 
                                         void *y, void *workspace, size_t workspace_size);
 
 /*
- * dx = the adjoint of the forward map, applied to dy: the gradient of a padding cell is added to the cell it was copied
- * from. The clamp is not part of it: give dy with the clamped places already set to zero.
- * A cell of the padded plane is one chain in the order (oc, u, v), where dy counts as 0 outside its extent; a cell of dx is
- * its own sum, plus those of its copies in row-major order.
+ * dx = the adjoint of the forward map, applied to dy: the gradient of a padding cell is added to the cell it was
+ * copied from. The clamp is not part of it: give dy with the clamped places already set to zero. A cell of the padded
+ * plane is one chain in the order (oc, u, v), where dy counts as 0 outside its extent; a cell of dx is its own sum,
+ * plus those of its copies in row-major order.
  */
 CGCONV_API cgconv_status cgconv_backward_input(const cgconv_plan *plan, const void *dy, const void *weight, void *dx,
                                                void *workspace, size_t workspace_size);
@@ -242,9 +246,10 @@ CGCONV_API cgconv_status cgconv_backward_weight(const cgconv_plan *plan, const v
 /* ---- the library ----------------------------------------------------------------------------------------------- */
 
 /*
- * Threads of a run whose options do not say: what cgconv_set_num_threads set, else CGCONV_NUM_THREADS, else what OpenMP
- * gives (OMP_NUM_THREADS, else the processors). A limit put on OpenMP at run time (omp_set_num_threads) is kept to. In
- * a child after fork() the answer is 1. set takes n >= 1; n = 0 goes back to the default; negative n is refused.
+ * Threads of a run whose options do not say: what cgconv_set_num_threads set, else CGCONV_NUM_THREADS, else what
+ * OpenMP gives (OMP_NUM_THREADS, else the processors). A limit put on OpenMP at run time (omp_set_num_threads) is
+ * kept to. In a child after fork() the answer is 1. set takes n >= 1; n = 0 goes back to the default; negative n is
+ * refused.
  */
 CGCONV_API int cgconv_get_num_threads(void);
 CGCONV_API cgconv_status cgconv_set_num_threads(int n);
@@ -256,10 +261,16 @@ CGCONV_API const char *cgconv_isa(void);       /* the instruction set in use: "a
 CGCONV_API const char *cgconv_threading(void); /* "openmp" or "serial" */
 CGCONV_API const char *cgconv_cuda(void);      /* what the build found of CUDA, in words */
 
-/* The index-th instruction set that this CPU and build can run, best first; NULL past the end. CGCONV_ISA does not cap it. */
+/*
+ * The index-th instruction set that this CPU and build can run, best first; NULL past the end. CGCONV_ISA does not
+ * cap it.
+ */
 CGCONV_API const char *cgconv_isa_alternative(int index);
 
-/* 1 if results have the bits of the fused chain above; 0 on a CPU without fused multiply-add, which multiplies, then adds. */
+/*
+ * 1 if results have the bits of the fused chain above; 0 on a CPU without fused multiply-add, which multiplies, then
+ * adds.
+ */
 CGCONV_API int cgconv_reproducible(void);
 
 #ifdef __cplusplus

@@ -25,8 +25,7 @@ typedef struct K(taps_call) {
  * only one and has the lanes of `mask`.
  */
 static ALWAYS_INLINE void K(taps_tile)(const K(taps_call) *call, const int rows, const int vectors, const int masked,
-                                       MASK mask, int64_t r, int64_t p, int64_t last)
-{
+                                       MASK mask, int64_t r, int64_t p, int64_t last) {
     const REAL *b = call->b + r * call->b_pitch + p;
     VEC sum[12];
 
@@ -62,8 +61,7 @@ static ALWAYS_INLINE void K(taps_tile)(const K(taps_call) *call, const int rows,
 }
 
 /* `rows` whole rows from row r on. */
-static ALWAYS_INLINE void K(taps_rows)(const K(taps_call) *call, const int rows, int64_t r, int64_t cols)
-{
+static ALWAYS_INLINE void K(taps_rows)(const K(taps_call) *call, const int rows, int64_t r, int64_t cols) {
     const int most = rows == 1 ? 8 : 12 / rows; /* vectors */
     const MASK all = V(first)(WIDTH);
     int64_t p = 0;
@@ -88,8 +86,7 @@ static ALWAYS_INLINE void K(taps_rows)(const K(taps_call) *call, const int rows,
 }
 
 static void K(taps)(int64_t rows, int64_t cols, int64_t k, const void *w, const void *b, const ptrdiff_t *off,
-                    ptrdiff_t b_pitch, const void *bias, void *y, ptrdiff_t y_pitch, double lo, double hi)
-{
+                    ptrdiff_t b_pitch, const void *bias, void *y, ptrdiff_t y_pitch, double lo, double hi) {
     const K(taps_call) call = {
         .k = k, .w = w, .b = b, .off = off, .b_pitch = b_pitch, .y = y, .y_pitch = y_pitch,
         .bias = *(const REAL *)bias, .lo = (REAL)lo, .hi = (REAL)hi,
@@ -117,8 +114,7 @@ typedef struct K(channels_call) {
 
 /* `vectors` vectors of outputs, the first at channel p, the last at channel p + last. If masked, see taps_tile. */
 static ALWAYS_INLINE void K(channels_tile)(const K(channels_call) *call, const int vectors, const int masked,
-                                           MASK mask, int64_t p, int64_t last)
-{
+                                           MASK mask, int64_t p, int64_t last) {
     VEC sum[8];
 
     UNROLL for (int v = 0; v < vectors; v++) {
@@ -150,8 +146,7 @@ static ALWAYS_INLINE void K(channels_tile)(const K(channels_call) *call, const i
 }
 
 static void K(channels)(int64_t channels, int64_t k, const void *w, ptrdiff_t w_pitch, const void *const *src,
-                        const void *bias, void *y, double lo, double hi)
-{
+                        const void *bias, void *y, double lo, double hi) {
     const K(channels_call) call = {
         .k = k, .w = w, .w_pitch = w_pitch, .src = src, .bias = bias, .y = y, .lo = (REAL)lo, .hi = (REAL)hi,
     };

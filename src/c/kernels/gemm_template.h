@@ -6,8 +6,7 @@
  *   GEMM_ROWS, GEMM_VECTORS   the tile. Its rows x vectors accumulators, the vectors of b and one broadcast weight
  *                             together fill the register file.
  */
-static void K(gemm)(int64_t k, const void *w_, const void *b_, const ptrdiff_t *off, void *acc_, ptrdiff_t ld)
-{
+static void K(gemm)(int64_t k, const void *w_, const void *b_, const ptrdiff_t *off, void *acc_, ptrdiff_t ld) {
     const REAL *w = w_;
     const REAL *b = b_;
     REAL *acc = acc_;

@@ -18,8 +18,7 @@
 
 #else
 
-const cgc_kernels *cgc_kernels_avx512(cgconv_dtype dtype)
-{
+const cgc_kernels *cgc_kernels_avx512(cgconv_dtype dtype) {
     (void)dtype;
     return NULL;
 }

@@ -4,8 +4,7 @@
  *
  * Parameters: those of tables_template.h.
  */
-static void K(gather)(void *y_, const void *x_, ptrdiff_t x_step, int64_t count)
-{
+static void K(gather)(void *y_, const void *x_, ptrdiff_t x_step, int64_t count) {
     REAL *y = y_;
     const REAL *x = x_;
     if (x_step == 1) {
@@ -17,15 +16,13 @@ static void K(gather)(void *y_, const void *x_, ptrdiff_t x_step, int64_t count)
     }
 }
 
-static void K(fill)(void *y_, double value, int64_t count)
-{
+static void K(fill)(void *y_, double value, int64_t count) {
     REAL *y = y_;
     for (int64_t p = 0; p < count; p++)
         y[p] = (REAL)value;
 }
 
-static void K(store)(void *y_, ptrdiff_t y_step, const void *x_, int64_t count, double lo_, double hi_)
-{
+static void K(store)(void *y_, ptrdiff_t y_step, const void *x_, int64_t count, double lo_, double hi_) {
     REAL *y = y_;
     const REAL *x = x_;
     const REAL lo = (REAL)lo_, hi = (REAL)hi_;
@@ -42,8 +39,7 @@ static void K(store)(void *y_, ptrdiff_t y_step, const void *x_, int64_t count, 
     }
 }
 
-static void K(add)(void *y_, ptrdiff_t y_step, const void *x_, int64_t count)
-{
+static void K(add)(void *y_, ptrdiff_t y_step, const void *x_, int64_t count) {
     REAL *y = y_;
     const REAL *x = x_;
     int64_t p = 0;

@@ -22,8 +22,7 @@ typedef struct K(reduce_call) {
 
 /* Adds LANES pixels from pixel p on to rows x taps outputs. If masked, only those before `count` are read. */
 static ALWAYS_INLINE void K(reduce_step)(const K(reduce_call) *call, const int rows, const int taps, const int masked,
-                                         const REAL *a, const REAL *const *b, int64_t p, VEC *sum)
-{
+                                         const REAL *a, const REAL *const *b, int64_t p, VEC *sum) {
     UNROLL for (int h = 0; h < PARTS; h++) {
         const int64_t q = p + h * WIDTH;
         const MASK mask = V(first)(call->count - q);
@@ -44,8 +43,7 @@ static ALWAYS_INLINE void K(reduce_step)(const K(reduce_call) *call, const int r
 
 /* The outputs of `rows` rows of a from row j0 on, and `taps` taps from tap i0 on. */
 static ALWAYS_INLINE void K(reduce_tile)(const K(reduce_call) *call, const int rows, const int taps, int64_t j0,
-                                         int64_t i0)
-{
+                                         int64_t i0) {
     const REAL *a = call->a + j0 * call->a_pitch;
     REAL *acc = call->acc + (j0 * call->k + i0) * LANES;
     const REAL *b[8];
@@ -69,8 +67,7 @@ static ALWAYS_INLINE void K(reduce_tile)(const K(reduce_call) *call, const int r
 }
 
 /* All taps of `rows` rows of a, in tiles of nearly equal size, so that none is too small to fill the pipeline. */
-static ALWAYS_INLINE void K(reduce_rows)(const K(reduce_call) *call, const int rows, int64_t j)
-{
+static ALWAYS_INLINE void K(reduce_rows)(const K(reduce_call) *call, const int rows, int64_t j) {
     const int most = rows == 1 ? REDUCE_TAPS_1 : REDUCE_TAPS_2;
     int64_t tiles = (call->k + most - 1) / most;
     for (int64_t i = 0; i < call->k; tiles--) {
@@ -90,8 +87,7 @@ static ALWAYS_INLINE void K(reduce_rows)(const K(reduce_call) *call, const int r
 }
 
 static void K(reduce)(int64_t count, int64_t m, int64_t k, const void *a, ptrdiff_t a_pitch, const void *b,
-                      const ptrdiff_t *off, void *acc)
-{
+                      const ptrdiff_t *off, void *acc) {
     const K(reduce_call) call = {
         .count = count, .k = k, .a = a, .a_pitch = a_pitch, .b = b, .off = off, .acc = acc,
     };
@@ -102,8 +98,7 @@ static void K(reduce)(int64_t count, int64_t m, int64_t k, const void *a, ptrdif
         K(reduce_rows)(&call, 1, j);
 }
 
-static void K(join)(void *y_, const void *acc_, int64_t count)
-{
+static void K(join)(void *y_, const void *acc_, int64_t count) {
     REAL *y = y_;
     const REAL *acc = acc_;
     for (int64_t p = 0; p < count; p++) {

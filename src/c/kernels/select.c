@@ -21,8 +21,7 @@ static int yes(void) { return 1; }
 
 static int no(void) { return 0; }
 
-static const cgc_kernels *no_table(cgconv_dtype dtype)
-{
+static const cgc_kernels *no_table(cgconv_dtype dtype) {
     (void)dtype;
     return NULL;
 }
@@ -45,8 +44,7 @@ static const variant variants[] = {
 static int cap = 0;
 static char unknown[32];
 
-static void read_environment(void)
-{
+static void read_environment(void) {
     const char *text = getenv("CGCONV_ISA");
     if (text == NULL || *text == '\0')
         return;
@@ -60,8 +58,7 @@ static void read_environment(void)
 }
 
 /* Reads it at the first call. Another thread that comes in meanwhile waits the few instructions that this takes. */
-static void prepare(void)
-{
+static void prepare(void) {
     static atomic_int state; /* 0: not read; 1: being read; 2: read */
     int unread = 0;
     if (atomic_load(&state) == 2)
@@ -74,8 +71,7 @@ static void prepare(void)
         ;
 }
 
-const cgc_kernels *cgc_select_kernels(cgconv_dtype dtype, const char *isa)
-{
+const cgc_kernels *cgc_select_kernels(cgconv_dtype dtype, const char *isa) {
     prepare();
     for (int i = isa == NULL ? cap : 0; i < VARIANTS; i++) {
         const variant *v = &variants[i];
@@ -88,16 +84,14 @@ const cgc_kernels *cgc_select_kernels(cgconv_dtype dtype, const char *isa)
     return NULL;
 }
 
-const char *cgc_kernels_name(int index)
-{
+const char *cgc_kernels_name(int index) {
     for (int i = 0; i < VARIANTS; i++)
         if (variants[i].runs() && variants[i].table(CGCONV_FLOAT32) != NULL && index-- == 0)
             return variants[i].name;
     return NULL;
 }
 
-const char *cgc_unknown_isa(void)
-{
+const char *cgc_unknown_isa(void) {
     prepare();
     return *unknown != '\0' ? unknown : NULL;
 }

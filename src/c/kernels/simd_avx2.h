@@ -25,23 +25,20 @@ static inline vec_f32 zero_f32(void) { return _mm256_setzero_ps(); }
 static inline vec_f32 set_f32(float s) { return _mm256_set1_ps(s); }
 static inline vec_f32 load_f32(const float *p) { return _mm256_loadu_ps(p); }
 static inline void store_f32(float *p, vec_f32 v) { _mm256_storeu_ps(p, v); }
-static inline mask_f32 first_f32(int64_t n)
-{
+static inline mask_f32 first_f32(int64_t n) {
     const int64_t lanes = n < 0 ? 0 : n > WIDTH_f32 ? WIDTH_f32 : n;
     return _mm256_loadu_si256((const __m256i *)(const void *)(mask_table_f32 + WIDTH_f32 - lanes));
 }
 static inline vec_f32 load_first_f32(mask_f32 m, const float *p) { return _mm256_maskload_ps(p, m); }
 static inline void store_first_f32(mask_f32 m, float *p, vec_f32 v) { _mm256_maskstore_ps(p, m, v); }
-static inline vec_f32 keep_f32(vec_f32 v)
-{
+static inline vec_f32 keep_f32(vec_f32 v) {
     KEEP(v);
     return v;
 }
 static inline vec_f32 add_f32(vec_f32 a, vec_f32 b) { return _mm256_add_ps(a, b); }
 static inline vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return _mm256_fmadd_ps(a, b, c); }
 /* MAXPS and MINPS give the second operand for NaN and for two zeros, as the definition does. */
-static inline vec_f32 clamp_f32(vec_f32 v, vec_f32 lo, vec_f32 hi)
-{
+static inline vec_f32 clamp_f32(vec_f32 v, vec_f32 lo, vec_f32 hi) {
     return _mm256_min_ps(hi, _mm256_max_ps(lo, v));
 }
 
@@ -52,22 +49,19 @@ static inline vec_f64 zero_f64(void) { return _mm256_setzero_pd(); }
 static inline vec_f64 set_f64(double s) { return _mm256_set1_pd(s); }
 static inline vec_f64 load_f64(const double *p) { return _mm256_loadu_pd(p); }
 static inline void store_f64(double *p, vec_f64 v) { _mm256_storeu_pd(p, v); }
-static inline mask_f64 first_f64(int64_t n)
-{
+static inline mask_f64 first_f64(int64_t n) {
     const int64_t lanes = n < 0 ? 0 : n > WIDTH_f64 ? WIDTH_f64 : n;
     return _mm256_loadu_si256((const __m256i *)(const void *)(mask_table_f64 + WIDTH_f64 - lanes));
 }
 static inline vec_f64 load_first_f64(mask_f64 m, const double *p) { return _mm256_maskload_pd(p, m); }
 static inline void store_first_f64(mask_f64 m, double *p, vec_f64 v) { _mm256_maskstore_pd(p, m, v); }
-static inline vec_f64 keep_f64(vec_f64 v)
-{
+static inline vec_f64 keep_f64(vec_f64 v) {
     KEEP(v);
     return v;
 }
 static inline vec_f64 add_f64(vec_f64 a, vec_f64 b) { return _mm256_add_pd(a, b); }
 static inline vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return _mm256_fmadd_pd(a, b, c); }
-static inline vec_f64 clamp_f64(vec_f64 v, vec_f64 lo, vec_f64 hi)
-{
+static inline vec_f64 clamp_f64(vec_f64 v, vec_f64 lo, vec_f64 hi) {
     return _mm256_min_pd(hi, _mm256_max_pd(lo, v));
 }
 

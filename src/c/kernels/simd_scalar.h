@@ -26,13 +26,11 @@
 #ifdef __clang__
 #pragma STDC FP_CONTRACT OFF
 #endif
-static inline float fma_f32(float a, float b, float c)
-{
+static inline float fma_f32(float a, float b, float c) {
     const float product = a * b;
     return product + c;
 }
-static inline double fma_f64(double a, double b, double c)
-{
+static inline double fma_f64(double a, double b, double c) {
     const double product = a * b;
     return product + c;
 }
@@ -50,15 +48,13 @@ static inline float load_f32(const float *p) { return *p; }
 static inline void store_f32(float *p, float v) { *p = v; }
 static inline int first_f32(int64_t n) { return n > 0; }
 static inline float load_first_f32(int m, const float *p) { return m ? *p : 0; }
-static inline void store_first_f32(int m, float *p, float v)
-{
+static inline void store_first_f32(int m, float *p, float v) {
     if (m)
         *p = v;
 }
 static inline float keep_f32(float v) { return v; }
 static inline float add_f32(float a, float b) { return a + b; }
-static inline float clamp_f32(float v, float lo, float hi)
-{
+static inline float clamp_f32(float v, float lo, float hi) {
     const float t = lo > v ? lo : v;
     return hi < t ? hi : t;
 }
@@ -72,15 +68,13 @@ static inline double load_f64(const double *p) { return *p; }
 static inline void store_f64(double *p, double v) { *p = v; }
 static inline int first_f64(int64_t n) { return n > 0; }
 static inline double load_first_f64(int m, const double *p) { return m ? *p : 0; }
-static inline void store_first_f64(int m, double *p, double v)
-{
+static inline void store_first_f64(int m, double *p, double v) {
     if (m)
         *p = v;
 }
 static inline double keep_f64(double v) { return v; }
 static inline double add_f64(double a, double b) { return a + b; }
-static inline double clamp_f64(double v, double lo, double hi)
-{
+static inline double clamp_f64(double v, double lo, double hi) {
     const double t = lo > v ? lo : v;
     return hi < t ? hi : t;
 }

@@ -54,7 +54,6 @@
 #define LANES CGC_LANES_F64
 #include "dtype_template.h"
 
-const cgc_kernels *EXPAND2(cgc_kernels, ISA)(cgconv_dtype dtype)
-{
+const cgc_kernels *EXPAND2(cgc_kernels, ISA)(cgconv_dtype dtype) {
     return dtype == CGCONV_FLOAT32 ? &EXPAND4(cgc, table, f32, ISA) : &EXPAND4(cgc, table, f64, ISA);
 }

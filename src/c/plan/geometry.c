@@ -1,6 +1,6 @@
 /*
- * spec -> geometry, see geometry.h. Fields are checked first, then sizes, then strides; the first rule that is broken gives
- * the sentence.
+ * spec -> geometry, see geometry.h. Fields are checked first, then sizes, then strides; the first rule that is broken
+ * gives the sentence.
  */
 #include "geometry.h"
 
@@ -51,11 +51,11 @@ static cgconv_status check_fields(const cgconv_spec *s, cgc_why why) {
                                LL(fields[i].value));
     }
     if (s->c % s->groups)
-        return cgc_explain(why, CGCONV_INVALID_ARGUMENT, "groups=%lld does not divide the %lld input channels", LL(s->groups),
-                           LL(s->c));
+        return cgc_explain(why, CGCONV_INVALID_ARGUMENT, "groups=%lld does not divide the %lld input channels",
+                           LL(s->groups), LL(s->c));
     if (!(s->clamp_lo <= s->clamp_hi))
-        return cgc_explain(why, CGCONV_INVALID_ARGUMENT, "clamp_lo=%g must not exceed clamp_hi=%g, and neither be NaN",
-                           s->clamp_lo, s->clamp_hi);
+        return cgc_explain(why, CGCONV_INVALID_ARGUMENT,
+                           "clamp_lo=%g must not exceed clamp_hi=%g, and neither be NaN", s->clamp_lo, s->clamp_hi);
     return CGCONV_OK;
 }
 
@@ -65,25 +65,27 @@ static cgconv_status check_axis(const char *axis, const cgconv_spec *s, int64_t 
     const int64_t filter = cgc_size_add(cgc_size_mul(k - 1, dilation), 1);
     const int64_t padded = cgc_size_add(cgc_size_add(in, low), high);
     if (filter < 0 || padded < 0)
-        return cgc_explain(why, CGCONV_SIZE_OVERFLOW,
-                           "%s: an input of %lld padded by %lld and %lld, or a filter of %lld dilated by %lld, is too large",
-                           axis, LL(in), LL(low), LL(high), LL(k), LL(dilation));
+        return cgc_explain(
+            why, CGCONV_SIZE_OVERFLOW,
+            "%s: an input of %lld padded by %lld and %lld, or a filter of %lld dilated by %lld, is too large", axis,
+            LL(in), LL(low), LL(high), LL(k), LL(dilation));
     if (in == 0 && (low || high) && s->pad_mode != CGCONV_PAD_CONSTANT)
         return cgc_explain(why, CGCONV_INVALID_ARGUMENT,
                            "%s: an empty axis has no cells to pad with; only constant padding can extend it", axis);
     if (padded < filter)
-        return cgc_explain(why, CGCONV_INVALID_ARGUMENT,
-                           "%s: the input of %lld padded by %lld and %lld is smaller than the filter, which spans %lld "
-                           "(%lld cells, dilation %lld)",
-                           axis, LL(in), LL(low), LL(high), LL(filter), LL(k), LL(dilation));
+        return cgc_explain(
+            why, CGCONV_INVALID_ARGUMENT,
+            "%s: the input of %lld padded by %lld and %lld is smaller than the filter, which spans %lld "
+            "(%lld cells, dilation %lld)",
+            axis, LL(in), LL(low), LL(high), LL(filter), LL(k), LL(dilation));
     *out = (padded - filter) / stride + 1;
     return CGCONV_OK;
 }
 
 /* Strides of one image array, and where it lies. `extents` and `strides` are in the order n, c, h, w. */
 static cgconv_status check_strides(const char *array, const cgconv_spec *s, const int64_t given[4],
-                                   const int64_t extents[4], int64_t element, ptrdiff_t strides[4], cgc_extent *extent,
-                                   cgc_why why) {
+                                   const int64_t extents[4], int64_t element, ptrdiff_t strides[4],
+                                   cgc_extent *extent, cgc_why why) {
     const int *order = axis_order[s->layout];
     int dense = 1;
     int64_t cells = 1, low = 0, high = 0;
@@ -94,23 +96,28 @@ static cgconv_status check_strides(const char *array, const cgconv_spec *s, cons
         dense = dense && given[a] == 0;
     }
     if (cgc_size_mul(cells, element) < 0)
-        return cgc_explain(why, CGCONV_SIZE_OVERFLOW, "%s: %lld x %lld x %lld x %lld elements do not fit in memory", array,
-                           LL(extents[0]), LL(extents[1]), LL(extents[2]), LL(extents[3]));
+        return cgc_explain(why, CGCONV_SIZE_OVERFLOW, "%s: %lld x %lld x %lld x %lld elements do not fit in memory",
+                           array, LL(extents[0]), LL(extents[1]), LL(extents[2]), LL(extents[3]));
     extent->distinct = 1;
     if (!dense) {
         const int inner = order[3];
         if (extents[inner] > 1 && given[inner] != 1)
-            return cgc_explain(why, CGCONV_UNSUPPORTED, "%s: the stride of %s is %lld; the innermost axis of %s needs 1", array,
+            return cgc_explain(why, CGCONV_UNSUPPORTED,
+                               "%s: the stride of %s is %lld; the innermost axis of %s needs 1", array,
                                axis_names[inner], LL(given[inner]), layout_names[s->layout]);
         for (int a = 0; a < 4; a++) strides[a] = extents[a] > 1 ? (ptrdiff_t)given[a] : a == inner ? 1 : 0;
     }
     for (int a = 0; a < 4; a++) {
-        const int64_t span = cgc_size_mul(cgc_size_mul(cgc_max(extents[a] - 1, 0), cgc_size_abs(strides[a])), element);
+        const int64_t span =
+            cgc_size_mul(cgc_size_mul(cgc_max(extents[a] - 1, 0), cgc_size_abs(strides[a])), element);
         if (span < 0 || cgc_size_add(high - low, span) < 0)
-            return cgc_explain(why, CGCONV_SIZE_OVERFLOW, "%s: %lld cells of %s with a stride of %lld do not fit in memory",
-                               array, LL(extents[a]), axis_names[a], LL(strides[a]));
-        if (strides[a] < 0) low -= span;
-        else high += span;
+            return cgc_explain(why, CGCONV_SIZE_OVERFLOW,
+                               "%s: %lld cells of %s with a stride of %lld do not fit in memory", array,
+                               LL(extents[a]), axis_names[a], LL(strides[a]));
+        if (strides[a] < 0)
+            low -= span;
+        else
+            high += span;
     }
     /* Taken by rising stride, each axis must step over all that lies inside it. */
     int64_t inside = 1;
@@ -141,7 +148,10 @@ static void swap_strides(ptrdiff_t *a, ptrdiff_t *b) {
     *b = t;
 }
 
-/* Height takes the part of width and the other way round: the inner loops run along memory, with taps in (c, v, u) order. */
+/*
+ * Height takes the part of width and the other way round: the inner loops run along memory, with taps in (c, v, u)
+ * order.
+ */
 static void exchange(cgc_geometry *s) {
     swap(&s->h, &s->w), swap(&s->oh, &s->ow), swap(&s->kh, &s->kw), swap(&s->sh, &s->sw), swap(&s->dh, &s->dw);
     swap(&s->pt, &s->pl), swap(&s->pb, &s->pr);
@@ -152,7 +162,8 @@ cgconv_status cgc_geometry_init(const cgconv_spec *spec, cgc_geometry *geometry,
     if (why.text && why.size) why.text[0] = 0;
     if (!spec) return cgc_explain(why, CGCONV_INVALID_ARGUMENT, "the spec is NULL");
     if (spec->struct_size != sizeof *spec)
-        return cgc_explain(why, CGCONV_INVALID_ARGUMENT, "the spec's struct_size is %lld, not %lld: call cgconv_spec_init first",
+        return cgc_explain(why, CGCONV_INVALID_ARGUMENT,
+                           "the spec's struct_size is %lld, not %lld: call cgconv_spec_init first",
                            LL(spec->struct_size), LL(sizeof *spec));
     int64_t oh = 0, ow = 0;
     cgconv_status status = check_fields(spec, why);
@@ -166,10 +177,12 @@ cgconv_status cgc_geometry_init(const cgconv_spec *spec, cgc_geometry *geometry,
 
     const int64_t element = spec->dtype == CGCONV_FLOAT64 ? 8 : 4, cg = spec->c / spec->groups;
     const int64_t oc = cgc_size_mul(spec->groups, spec->filters_per_group);
-    const int64_t weights = cgc_size_mul(cgc_size_mul(cgc_size_mul(oc, cg), cgc_size_mul(spec->kh, spec->kw)), element);
+    const int64_t weights =
+        cgc_size_mul(cgc_size_mul(cgc_size_mul(oc, cg), cgc_size_mul(spec->kh, spec->kw)), element);
     if (oc < 0 || weights < 0)
-        return cgc_explain(why, CGCONV_SIZE_OVERFLOW, "weight: %lld x %lld x %lld x %lld x %lld elements do not fit in memory",
-                           LL(spec->groups), LL(spec->filters_per_group), LL(cg), LL(spec->kh), LL(spec->kw));
+        return cgc_explain(why, CGCONV_SIZE_OVERFLOW,
+                           "weight: %lld x %lld x %lld x %lld x %lld elements do not fit in memory", LL(spec->groups),
+                           LL(spec->filters_per_group), LL(cg), LL(spec->kh), LL(spec->kw));
 
     ptrdiff_t x[4], y[4];
     cgc_extents where = {.weight = {0, weights, 1}, .bias = {0, oc * element, 1}};
@@ -188,7 +201,8 @@ cgconv_status cgc_geometry_init(const cgconv_spec *spec, cgc_geometry *geometry,
         .mode = spec->pad_mode, .value = spec->pad_value, .lo = spec->clamp_lo, .hi = spec->clamp_hi,
         .xn = x[0], .xc = x[1], .xh = x[2], .xw = x[3],
         .yn = y[0], .yc = y[1], .yh = y[2], .yw = y[3],
-        .wo = (ptrdiff_t)(cg * spec->kh * spec->kw), .wc = (ptrdiff_t)(spec->kh * spec->kw), .wu = (ptrdiff_t)spec->kw, .wv = 1,
+        .wo = (ptrdiff_t)(cg * spec->kh * spec->kw), .wc = (ptrdiff_t)(spec->kh * spec->kw),
+        .wu = (ptrdiff_t)spec->kw, .wv = 1,
     };
     if (spec->layout == CGCONV_NCWH || spec->layout == CGCONV_NWHC) exchange(geometry);
     if (extents) *extents = where;

@@ -7,7 +7,9 @@
 #include "../algo/geometry.h"
 #include "explain.h"
 
-/* Where an array lies: bytes from its cell (0, 0, 0, 0) to its lowest byte and behind its highest; no cells: both 0. */
+/*
+ * Where an array lies: bytes from its cell (0, 0, 0, 0) to its lowest byte and behind its highest; no cells: both 0.
+ */
 typedef struct cgc_extent {
     int64_t low, high;
     int distinct; /* no two cells can share memory, so it may be written */
@@ -17,7 +19,10 @@ typedef struct cgc_extents {
     cgc_extent x, y, weight, bias;
 } cgc_extents;
 
-/* Checks the spec and fills in both; `extents` may be NULL. On failure neither is of use, and `why` says what was wrong. */
+/*
+ * Checks the spec and fills in both; `extents` may be NULL. On failure neither is of use, and `why` says what was
+ * wrong.
+ */
 cgconv_status cgc_geometry_init(const cgconv_spec *spec, cgc_geometry *geometry, cgc_extents *extents, cgc_why why);
 
 /* Sets the pads of the spec as cgconv_spec_pad_same says; on failure they are of no use. */

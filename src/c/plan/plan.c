@@ -7,13 +7,14 @@
 #include "../platform/threads.h"
 
 /*
- * Multiply-adds that are worth a further thread: waking one costs a few microseconds, in which a core does about so many.
+ * Multiply-adds that are worth a further thread: waking one costs a few microseconds, in which a core does about so
+ * many.
  */
 #define WORK_PER_THREAD 200000.0
 
 static int threads_for(const cgc_geometry *s, int wanted) {
-    const double work = (double)s->n * (double)s->oc * (double)s->oh * (double)s->ow * (double)s->cg * (double)s->kh *
-                        (double)s->kw;
+    const double work =
+        (double)s->n * (double)s->oc * (double)s->oh * (double)s->ow * (double)s->cg * (double)s->kh * (double)s->kw;
     const double useful = 1 + work / WORK_PER_THREAD;
     return useful < wanted ? (int)useful : wanted;
 }
@@ -28,7 +29,9 @@ static int known(const char *name) {
 static const cgc_algorithm *choose(const cgconv_plan *plan, cgconv_pass pass, const char *name) {
     const cgc_algorithm *algorithm;
     for (int i = 0; (algorithm = cgc_algorithm_at(i)); i++)
-        if ((!name || strcmp(algorithm->name, name) == 0) && algorithm->supports(&plan->geometry, plan->kernels, pass)) break;
+        if ((!name || strcmp(algorithm->name, name) == 0) &&
+            algorithm->supports(&plan->geometry, plan->kernels, pass))
+            break;
     return algorithm;
 }
 
@@ -41,11 +44,12 @@ cgconv_status cgc_plan_init(cgconv_plan *plan, const cgconv_spec *spec, const cg
     if (name && !known(name))
         return cgc_explain(why, CGCONV_INVALID_ARGUMENT, "algorithm=\"%s\" is not the name of an algorithm", name);
     if (cgc_unknown_isa())
-        return cgc_explain(why, CGCONV_INVALID_ARGUMENT, "CGCONV_ISA=%s is not an instruction set that this library knows",
-                           cgc_unknown_isa());
+        return cgc_explain(why, CGCONV_INVALID_ARGUMENT,
+                           "CGCONV_ISA=%s is not an instruction set that this library knows", cgc_unknown_isa());
     plan->kernels = cgc_select_kernels(spec->dtype, options->isa);
     if (!plan->kernels)
-        return cgc_explain(why, CGCONV_UNSUPPORTED, "isa=\"%s\" cannot run on this CPU or is not in this build", options->isa);
+        return cgc_explain(why, CGCONV_UNSUPPORTED, "isa=\"%s\" cannot run on this CPU or is not in this build",
+                           options->isa);
 
     const int wanted = options->threads ? options->threads : cgc_default_threads();
     for (int p = 0; p < CGC_PASSES; p++) {

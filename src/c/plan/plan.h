@@ -1,5 +1,6 @@
 /*
- * geometry -> plan: an algorithm, a thread count and a workspace for each pass. It must not know how an algorithm works.
+ * geometry -> plan: an algorithm, a thread count and a workspace for each pass. It must not know how an algorithm
+ * works.
  */
 #ifndef CGC_PLAN_H
 #define CGC_PLAN_H
@@ -26,7 +27,9 @@ struct cgconv_plan {
 /* Fills in a plan; allocates nothing. */
 cgconv_status cgc_plan_init(cgconv_plan *plan, const cgconv_spec *spec, const cgconv_options *options, cgc_why why);
 
-/* The arrays of a run by their meaning in the spec (x is dx in backward_input, and so on); all checks have been made. */
+/*
+ * The arrays of a run by their meaning in the spec (x is dx in backward_input, and so on); all checks have been made.
+ */
 void cgc_plan_run(const cgconv_plan *plan, cgconv_pass pass, const void *x, const void *weight, const void *bias,
                   const void *y, void *workspace);
 

@@ -1,6 +1,6 @@
 /*
- * Arithmetic of sizes that cannot overflow unseen. A size is an int64_t from 0 to CGC_SIZE_LIMIT; a result beyond is the
- * value CGC_TOO_BIG, which every further operation passes on.
+ * Arithmetic of sizes that cannot overflow unseen. A size is an int64_t from 0 to CGC_SIZE_LIMIT; a result beyond is
+ * the value CGC_TOO_BIG, which every further operation passes on.
  */
 #ifndef CGC_SIZES_H
 #define CGC_SIZES_H

@@ -4,20 +4,17 @@
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
 
 /* The compiler's own test looks at CPUID and at XGETBV: the registers count only if the system saves them. */
-int cgc_cpu_has_fma(void)
-{
+int cgc_cpu_has_fma(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("fma") != 0;
 }
 
-int cgc_cpu_has_avx2(void)
-{
+int cgc_cpu_has_avx2(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-int cgc_cpu_has_avx512(void)
-{
+int cgc_cpu_has_avx512(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma");
@@ -27,8 +24,7 @@ int cgc_cpu_has_avx512(void)
 
 #include <math.h>
 
-int cgc_cpu_has_fma(void)
-{
+int cgc_cpu_has_fma(void) {
 #if defined(__aarch64__) || defined(_M_ARM64) || (defined(FP_FAST_FMA) && defined(FP_FAST_FMAF))
     return 1;
 #else

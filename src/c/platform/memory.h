@@ -12,8 +12,7 @@
 static inline size_t cgc_round_up(size_t size) { return (size + CGC_ALIGN - 1) & ~(CGC_ALIGN - 1); }
 
 /* The first aligned address at or behind p. */
-static inline char *cgc_align(void *p)
-{
+static inline char *cgc_align(void *p) {
     return (char *)(((uintptr_t)p + CGC_ALIGN - 1) & ~(uintptr_t)(CGC_ALIGN - 1));
 }
 

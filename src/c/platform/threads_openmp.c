@@ -28,8 +28,7 @@ static atomic_int in_child;         /* 1 in a process made by fork(), where the 
  */
 static atomic_int initial;
 
-static void remember_initial(void)
-{
+static void remember_initial(void) {
     int unknown = 0;
     atomic_compare_exchange_strong(&initial, &unknown, omp_get_max_threads());
 }
@@ -39,8 +38,7 @@ static void remember_initial(void)
 __attribute__((constructor)) static void on_load(void) { remember_initial(); }
 #endif
 
-static void read_environment(void)
-{
+static void read_environment(void) {
     const char *text = getenv("CGCONV_NUM_THREADS");
     if (text == NULL)
         return;
@@ -54,16 +52,14 @@ static void read_environment(void)
 
 static void on_fork(void) { atomic_store(&in_child, 1); }
 
-static void first_use(void)
-{
+static void first_use(void) {
     remember_initial();
     read_environment();
     /* Without the handler (out of memory) a child would be as ill off as with any other user of OpenMP. */
     (void)pthread_atfork(NULL, NULL, on_fork);
 }
 
-static void prepare(void)
-{
+static void prepare(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     (void)pthread_once(&once, first_use);
 }
@@ -71,8 +67,7 @@ static void prepare(void)
 #else
 
 /* No fork() here, and what is read may as well be read twice. */
-static void prepare(void)
-{
+static void prepare(void) {
     static atomic_int done;
     if (atomic_load(&done))
         return;
@@ -83,8 +78,7 @@ static void prepare(void)
 
 #endif
 
-int cgc_allowed_threads(int wanted)
-{
+int cgc_allowed_threads(int wanted) {
     prepare();
     if (atomic_load(&in_child))
         return 1;
@@ -94,8 +88,7 @@ int cgc_allowed_threads(int wanted)
     return wanted < most ? wanted : most;
 }
 
-int cgc_default_threads(void)
-{
+int cgc_default_threads(void) {
     prepare();
     int n = atomic_load(&chosen);
     if (n == 0)
@@ -107,8 +100,7 @@ int cgc_default_threads(void)
 
 void cgc_set_default_threads(int n) { atomic_store(&chosen, n); }
 
-void cgc_parallel(int threads, int64_t tasks, cgc_task_fn *fn, void *context)
-{
+void cgc_parallel(int threads, int64_t tasks, cgc_task_fn *fn, void *context) {
     if (threads > 1)
         threads = cgc_allowed_threads(threads);
     if (threads > tasks)

@@ -3,8 +3,7 @@
 
 #ifndef _OPENMP
 
-void cgc_parallel(int threads, int64_t tasks, cgc_task_fn *fn, void *context)
-{
+void cgc_parallel(int threads, int64_t tasks, cgc_task_fn *fn, void *context) {
     (void)threads;
     for (int64_t task = 0; task < tasks; task++)
         fn(context, task, 0);
@@ -12,8 +11,7 @@ void cgc_parallel(int threads, int64_t tasks, cgc_task_fn *fn, void *context)
 
 int cgc_default_threads(void) { return 1; }
 
-int cgc_allowed_threads(int wanted)
-{
+int cgc_allowed_threads(int wanted) {
     (void)wanted;
     return 1;
 }
