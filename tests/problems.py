@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 MODES = ("constant", "symmetric-include-edge", "symmetric-exclude-edge", "replicate", "circular")
 LISTS = Path(__file__).parent.parent / "bench"
 
-# ---- a problem -----------------------------------------------------------------------------------------------------
+# ---- a problem ---------------------------------------------------------------------------------------------
 
 
 # How an array can lie in memory.
@@ -88,7 +88,7 @@ class Problem:
 
     @property
     def taps_run_along_columns(self):
-        """Whether the arrays have height and width exchanged in memory, so that taps are added in the order (c, v, u).
+        """Whether height and width are exchanged in memory, so that taps are added in the order (c, v, u).
 
         An array of one image in column-major order is such an array. One row or column alone has no order.
         """
@@ -114,7 +114,7 @@ class Problem:
         return replace(self, **changes)
 
 
-# ---- its arrays ----------------------------------------------------------------------------------------------------
+# ---- its arrays --------------------------------------------------------------------------------------------
 
 ODD_NUMBERS = (0.0, -0.0, np.inf, -np.inf, np.nan, 1e-42, -3e-320, 1e30, -3e38, 1e-20)
 
@@ -158,11 +158,11 @@ def assert_same_bits(got, want, *case):
         bad = np.argwhere(~_equal_cells(got, want))
         first = tuple(map(int, bad[0]))
         raise AssertionError(
-            f"{case}: {len(bad)} of {got.size} cells differ, the first at {first}: {got[first]!r}, not {want[first]!r}"
+            f"{case}: {len(bad)} of {got.size} cells differ; at {first} it is {got[first]!r}, not {want[first]!r}"
         )
 
 
-# ---- where problems come from --------------------------------------------------------------------------------------
+# ---- where problems come from ------------------------------------------------------------------------------
 
 
 def read_list(path=LISTS / "problems.csv"):

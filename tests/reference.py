@@ -14,7 +14,7 @@ LANES = {np.dtype(np.float32): 16, np.dtype(np.float64): 8}  # of the weight gra
 CHUNK_PIXELS = 4096
 MOST_LANES = 16
 
-# ---- one rounding --------------------------------------------------------------------------------------------------
+# ---- one rounding ------------------------------------------------------------------------------------------
 
 
 def _libm_fma():
@@ -82,7 +82,7 @@ def fma(a, b, c):
         return y
 
 
-# ---- padding -------------------------------------------------------------------------------------------------------
+# ---- padding -----------------------------------------------------------------------------------------------
 
 
 def pad_source(mode, position, extent):
@@ -103,7 +103,7 @@ def pad_source(mode, position, extent):
 
 
 def padded_cells(p):
-    """(row, column, row and column of its source) of every padded cell in row-major order; a constant has no source."""
+    """(row, column, source row, source column) of each padded cell in row-major order; None for a constant."""
     for row in range(-p.pt, p.h + p.pb):
         for col in range(-p.pl, p.w + p.pr):
             i, j = pad_source(p.mode, row, p.h), pad_source(p.mode, col, p.w)
@@ -127,11 +127,11 @@ def windows(p, xp):
     return view.reshape(n, p.g, c // p.g, oh, ow, kh, kw).transpose(0, 1, 2, 5, 6, 3, 4)
 
 
-# ---- exact chains --------------------------------------------------------------------------------------------------
+# ---- exact chains ------------------------------------------------------------------------------------------
 
 
 def exchanged(p):
-    """The problem p with height and width exchanged: its answers are those of p, exchanged, with taps in the other order."""
+    """The problem p with height and width exchanged: its answers are those of p, with taps in the order (c, v, u)."""
     q = SimpleNamespace(n=p.n, c=p.c, g=p.g, f=p.f, mode=p.mode, value=p.value, lo=p.lo, hi=p.hi)
     q.h, q.kh, q.sh, q.dh, q.pt, q.pb = p.w, p.kw, p.sw, p.dw, p.pl, p.pr
     q.w, q.kw, q.sw, q.dw, q.pl, q.pr = p.h, p.kh, p.sh, p.dh, p.pt, p.pb
@@ -231,7 +231,7 @@ def backward_weight(p, x, dy):
     return dw.reshape(p.g * p.f, *dw.shape[2:]), _long_sum(dy, np.ones((), dy.dtype)).reshape(-1)
 
 
-# ---- plain sums ----------------------------------------------------------------------------------------------------
+# ---- plain sums --------------------------------------------------------------------------------------------
 
 NUMPY_MODE = {
     "constant": "constant",

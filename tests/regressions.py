@@ -1,12 +1,16 @@
 """Problems of the kinds that have tripped convolution libraries, each named for what is odd about it.
 
-The kinds are those of oneDNN's, XNNPACK's and PyTorch's test lists; the numbers are ours. It must not know any answer.
+The kinds are those of the test lists of oneDNN, XNNPACK and PyTorch; the numbers are ours. It knows no answers.
 """
 
 from problems import MODES, Problem
 
 _ONE = {"pt": 1, "pb": 1, "pl": 1, "pr": 1}
+_TWO = {"pt": 2, "pb": 2, "pl": 2, "pr": 2}
 _PIXEL = {"h": 1, "w": 1, "kh": 1, "kw": 1}
+_UNEVEN = {"pt": 1, "pb": 4, "pl": 3, "pr": 2}
+_LONG = {"pt": 11, "pb": 8, "pl": 9, "pr": 7}
+_STEPS = {"sh": 2, "sw": 3, "dh": 3, "dw": 2}
 
 REGRESSIONS = [
     # Nothing much.
@@ -22,14 +26,14 @@ REGRESSIONS = [
     Problem(name="one column", c=6, g=3, f=2, h=33, w=1, kh=5, kw=1, pt=2, pb=2),
     Problem(name="one row", c=6, g=3, f=2, h=1, w=35, kh=1, kw=5, pl=2, pr=2),
     Problem(name="one column under a wide filter", c=3, g=3, h=9, w=1, kh=3, kw=5, pl=2, pr=2, pt=1, pb=1),
-    *[Problem(name=f"width {w}, channel-wise", c=5, g=5, h=6, w=w, **_ONE) for w in (7, 8, 9, 15, 16, 17, 31, 33, 47, 65)],
-    *[Problem(name=f"width {w}, two groups", c=6, g=2, f=5, h=5, w=w, **_ONE) for w in (7, 8, 9, 15, 17, 31, 33, 49)],
-    Problem(name="prime everything", n=2, c=21, g=3, f=11, h=13, w=17, kh=5, kw=3, sh=2, sw=3, pt=2, pb=1, pl=1, pr=0),
+    *[Problem(name=f"width {w}, channel-wise", c=5, g=5, h=6, w=w, **_ONE) for w in (7, 8, 9, 15, 16, 17, 33, 65)],
+    *[Problem(name=f"width {w}, two groups", c=6, g=2, f=5, h=5, w=w, **_ONE) for w in (7, 8, 9, 15, 17, 33, 49)],
+    Problem(name="prime everything", n=2, c=21, g=3, f=11, h=13, w=17, kh=5, kw=3, sh=2, sw=3, **_ONE),
     # Channels and filters at the tails of tiles.
-    *[Problem(name=f"{c} channels, {f} filters", c=c, f=f, h=5, w=7, **_ONE) for c, f in ((1, 17), (3, 64), (33, 5), (19, 13))],
-    *[Problem(name=f"channel-wise, {c} channels last", c=c, g=c, h=6, w=5, memory="NHWC", **_ONE) for c in (1, 7, 8, 9, 31, 65)],
+    *[Problem(name=f"{f} filters", c=3, f=f, h=5, w=7, **_ONE) for f in (2, 5, 7, 13, 17, 64)],
+    *[Problem(name=f"{c} channels, channel-wise", c=c, g=c, h=6, w=5, **_ONE) for c in (1, 7, 8, 9, 31, 65)],
     Problem(name="depth multiplier 2", c=7, g=7, f=2, h=9, w=9, **_ONE),
-    Problem(name="depth multiplier 9 in channels last", c=3, g=3, f=9, h=8, w=9, memory="NHWC", **_ONE),
+    Problem(name="depth multiplier 9", c=3, g=3, f=9, h=8, w=9, **_ONE),
     Problem(name="many groups of 4", c=128, g=32, f=4, h=7, w=7, **_ONE),
     Problem(name="groups of 24", n=2, c=72, g=3, f=24, h=7, w=9, **_ONE),
     Problem(name="more filters than channels", c=2, f=70, h=8, w=8, kh=5, kw=5),
@@ -51,26 +55,25 @@ REGRESSIONS = [
     Problem(name="stride that leaves rows over", c=4, g=2, f=2, h=12, w=13, sh=3, sw=4, kh=2, kw=2),
     Problem(name="1 x 1 with stride 2", c=12, g=3, f=8, h=9, w=10, kh=1, kw=1, sh=2, sw=2),
     Problem(name="1 x 1 with padding", c=6, f=5, h=4, w=4, kh=1, kw=1, pt=1, pb=2, pl=3, pr=0, value=2.0),
-    Problem(name="dilation that steps over the whole input", c=3, g=3, h=4, w=5, dh=7, dw=9, pt=12, pb=6, pl=10, pr=12),
-    Problem(name="dilation with a stride that shares a factor", c=4, g=2, f=2, h=15, w=16, dh=2, dw=4, sh=2, sw=2, pt=3, pl=2),
-    Problem(name="dilation with a stride that shares none", c=4, g=2, f=2, h=15, w=16, dh=3, dw=2, sh=2, sw=3, pb=4, pr=4),
+    Problem(name="dilation that steps over the input", c=3, g=3, h=4, w=5, dh=7, dw=9, pt=12, pb=6, pl=10, pr=12),
+    Problem(name="dilation and stride share a factor", c=4, g=2, f=2, h=15, w=16, dh=2, dw=4, sh=2, sw=2, pt=3, pl=2),
+    Problem(name="dilation and stride share none", c=4, g=2, f=2, h=15, w=16, dh=3, dw=2, sh=2, sw=3, pb=4, pr=4),
     Problem(name="dilation of a filter with one cell", c=3, g=3, h=4, w=4, kh=1, kw=1, dh=50, dw=50),
     # Padding.
     Problem(name="taps that see only padding", c=2, g=2, h=3, w=3, kh=2, kw=2, pt=5, pb=5, pl=5, pr=5, value=0.5),
     Problem(name="padding on one side only", c=3, f=2, h=6, w=6, pl=7),
     Problem(name="padding that the stride never reaches", c=2, f=2, h=6, w=6, sh=3, sw=3, pb=1, pr=2),
-    *[Problem(name=f"{m}, every side different", c=4, g=2, f=2, h=7, w=6, pt=1, pb=4, pl=3, pr=2, mode=m) for m in MODES],
-    *[Problem(name=f"{m}, pads many times the input", c=2, g=2, h=3, w=2, pt=11, pb=8, pl=9, pr=7, mode=m) for m in MODES],
-    *[Problem(name=f"{m}, strided and dilated", c=3, f=2, h=7, w=8, sh=2, sw=3, dh=3, dw=2, pt=5, pb=4, pl=3, pr=6, mode=m)
-      for m in MODES],
-    *[Problem(name=f"{m}, one row", c=2, g=2, f=2, h=1, w=6, pt=2, pb=2, pl=2, pr=2, mode=m) for m in MODES],
+    *[Problem(name=f"{m}, every side different", c=4, g=2, f=2, h=7, w=6, mode=m, **_UNEVEN) for m in MODES],
+    *[Problem(name=f"{m}, pads many times the input", c=2, g=2, h=3, w=2, mode=m, **_LONG) for m in MODES],
+    *[Problem(name=f"{m}, strided and dilated", c=3, f=2, h=7, w=8, mode=m, **_UNEVEN, **_STEPS) for m in MODES],
+    *[Problem(name=f"{m}, one row", c=2, g=2, f=2, h=1, w=6, mode=m, **_TWO) for m in MODES],
     # Long sums.
     Problem(name="a weight gradient of several chunks", n=3, c=2, g=2, h=70, w=67, **_ONE),
     Problem(name="a weight gradient whose rows are longer than a chunk", c=1, f=2, h=3, w=4200, kh=1, kw=2),
     Problem(name="a chunk that ends at an image's end", n=4, c=2, f=2, h=66, w=66),
     # Enough work for several threads.
-    Problem(name="many images", n=17, c=16, g=16, h=19, w=18, pt=2, pb=2, pl=2, pr=2, kh=5, kw=5),
+    Problem(name="many images", n=17, c=16, g=16, h=19, w=18, kh=5, kw=5, **_TWO),
     Problem(name="many filters", c=32, g=2, f=40, h=9, w=10, **_ONE),
-    Problem(name="one long plane", c=1, f=4, h=180, w=190, kh=4, kw=3, sw=1, **_ONE),
-    Problem(name="one long row of pixels in channels last", c=8, g=4, f=4, h=3, w=900, memory="NHWC", **_ONE),
-]  # fmt: skip
+    Problem(name="one large plane", c=1, f=4, h=120, w=130, kh=4, kw=3, **_ONE),
+    Problem(name="long rows", c=8, g=4, f=4, h=3, w=900, **_ONE),
+]

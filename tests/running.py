@@ -75,7 +75,7 @@ def every_way(p, which, isas=ISAS, threads=THREADS):
 
 
 def run(p, which, x, weight, bias, dy, plan=None, **options):
-    """The results of one pass, a tuple of N x C x H x W arrays, or dw and db. Arrays that the pass needs not may be None."""
+    """The results of one pass, a tuple of N x C x H x W arrays, or dw and db. Arrays it does not read may be None."""
     plan = plan or make_plan(p, **options)
     if which == "backward_weight":
         return plan.backward_weight(place(p, x), place(p, dy))

@@ -102,8 +102,8 @@ def test_every_column_of_the_jacobian_is_what_moving_one_cell_does(mode, shape):
 @pytest.mark.parametrize("mode", EVERY_MODE, ids=mode_name)
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_finite_differences_of_a_loss_agree_with_the_gradients(mode, stride):
-    """The loss is the sum of y**3 / 3, so dy = y**2, and a central difference with step h is off by h**2 / 3 times the
-    sum of (dy/dcell)**3, and by the rounding of two losses over 2*h."""
+    """The loss is the sum of y**3 / 3, so its gradient is y**2, and a central difference with step h is off by h**2 / 3
+    times the sum of (dy/dcell)**3, and by the rounding of two losses over 2*h."""
     p = mode.but(n=2, c=2, g=2, f=2, h=5, w=4, sh=stride, sw=stride, pt=2, pb=1, pl=3, pr=2, dtype="float64")
     x, weight, bias, _ = arrays(p, kind="normal")
     h = 2.0**-16
@@ -114,9 +114,8 @@ def test_finite_differences_of_a_loss_agree_with_the_gradients(mode, stride):
     y = forward(p, x, weight, bias)
     gradients = backward(p, x, weight, y**2)
     magnitude = plain_forward(p.but(value=abs(p.value)), *map(np.abs, (x, weight, bias)))
-    roundings = (
-        3 * (p.c // p.g * p.kh * p.kw + 1) + 3 + y.size
-    )  # those of y, times 3 for the cube; of the cube; of the sum
+    of_y, of_the_cube, of_the_sum = p.c // p.g * p.kh * p.kw + 1, 3, y.size
+    roundings = 3 * of_y + of_the_cube + of_the_sum
     rounding = roundings * 2**-53 * float(np.sum(magnitude**3)) / 3 / h
     for which, (parameter, gradient) in enumerate(zip((x, weight, bias), gradients, strict=True)):
         for at in np.ndindex(parameter.shape):

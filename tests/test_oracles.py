@@ -1,7 +1,7 @@
 """Other people's convolutions agree: NumPy in float64, SciPy and PyTorch.
 
-Errors are held to the bound of a sum of K rounded products, K * u / (1 - K * u) times the sum of their magnitudes, with u
-half a unit in the last place; an oracle that rounds in the same dtype is allowed as much for itself.
+Errors are held to the bound of a sum of K rounded products, K * u / (1 - K * u) times the sum of their magnitudes,
+with u half a unit in the last place; an oracle that rounds in the same dtype is allowed as much for itself.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from problems import Problem, arrays, problems, read_list, scaled_down
 
 
 def sum_bound(terms, magnitude, dtype):
-    """How far a sum of so many rounded products can lie from the exact one; denormals lose up to their smallest unit."""
+    """How far a sum of so many rounded products can lie from the exact one; a denormal loses up to its last unit."""
     info = np.finfo(dtype)
     u = float(info.eps) / 2
     return terms * u / (1 - terms * u) * magnitude + terms * float(info.smallest_subnormal)
@@ -52,7 +52,7 @@ def check(p, seed=0):
     assert_close(db, want_b, both * sum_bound(pixels, size_b, dtype), p, "db")
 
 
-# ---- NumPy ---------------------------------------------------------------------------------------------------------
+# ---- NumPy -------------------------------------------------------------------------------------------------
 
 
 @given(problems())
@@ -77,7 +77,7 @@ def test_a_clamp_is_applied_to_the_finished_sum(dtype, kernel, filters):
         assert np.array_equal(cgconv.conv2d(x, weight, bias, groups=2, clamp=clamp), np.clip(free, *clamp))
 
 
-# ---- SciPy ---------------------------------------------------------------------------------------------------------
+# ---- SciPy -------------------------------------------------------------------------------------------------
 
 NDIMAGE_MODE = {
     "constant": "constant",
@@ -112,7 +112,7 @@ def test_scipy_signal_agrees(value, boundary, kernel):
     assert np.array_equal(y[0, 0], signal.correlate2d(x, weight, "same", boundary, fillvalue=3))
 
 
-# ---- PyTorch -------------------------------------------------------------------------------------------------------
+# ---- PyTorch -----------------------------------------------------------------------------------------------
 
 TORCH_MODE = {"symmetric-exclude-edge": "reflect", "replicate": "replicate", "circular": "circular"}
 SMALL = {"n": 2, "c": 6, "h": 9, "w": 8, "g": 3, "f": 2}
