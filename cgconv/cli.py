@@ -48,13 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=_COMMANDS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", choices=("info", "apply"), help=argparse.SUPPRESS)
+    parser.add_argument("command", metavar="COMMAND", choices=tuple(_PARSERS), help=argparse.SUPPRESS)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     try:
         chosen = parser.parse_args(argv)
-        command = {"info": _info_parser, "apply": _apply_parser}[chosen.command]()
-        # Intermixed: shells put long lists of files last, after the options. Subparsers could not do this.
-        options = command.parse_intermixed_args(chosen.arguments)
+        # Intermixed, since long lists of files stand last, after the options; argparse's subparsers cannot do this.
+        options = _PARSERS[chosen.command]().parse_intermixed_args(chosen.arguments)
     except SystemExit as leaving:  # argparse has said why
         return int(leaving.code or 0)
     run: Callable[[argparse.Namespace], int] = options.run
@@ -127,3 +126,6 @@ def _format(text: str) -> str:
         return formats.parse("AXES", text).letters
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+_PARSERS = {"info": _info_parser, "apply": _apply_parser}

@@ -54,13 +54,13 @@ def apply(options: Namespace) -> int:
 
 
 def _operator(text: str) -> Operator:
-    """The layer that LAYER names. A bank goes before a file of its name, which can be written as ./NAME."""
+    """The layer that LAYER names: a bank, or the file of a saved layer."""
     if text in bank.names():
         return Operator(text, bank.filter_labels(text), lru_cache(lambda channels: bank.filter_bank(text, channels)))
+    if not Path(text).exists():
+        raise UsageError(f"LAYER {text!r} is neither a file nor one of {', '.join(bank.names())}")
     try:
         layer = load_layer(text)
-    except FileNotFoundError:
-        raise UsageError(f"LAYER {text!r} is neither a file nor one of {', '.join(bank.names())}") from None
     except (OSError, ValueError, TypeError, ImportError) as error:
         raise UsageError(f"LAYER {text!r} cannot be loaded: {error}") from error
     if layer.weights is None or layer.bias is None:

@@ -184,7 +184,7 @@ def _read_image(path: Path) -> Picture:
             if image.format == "PNG" and array.dtype == np.int32:
                 array = array.astype(np.uint16)  # the 16 bits of the file, which Pillow gives as 32
     except Image.UnidentifiedImageError as error:
-        raise Refused(f"neither a .npy array nor an image of a kind that is read ({', '.join(_FORMATS)})") from error
+        raise Refused(f"not an image that can be read ({', '.join(_FORMATS)}), nor a .npy array") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise Refused(f"more than the {Image.MAX_IMAGE_PIXELS} pixels that Pillow takes; save it as .npy") from error
     except Exception as error:  # decoders raise nearly anything on damaged files

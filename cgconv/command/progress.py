@@ -36,7 +36,8 @@ class Progress:
     def refuse(self, shown: str, reason: str) -> None:
         """Says why an input is not used, also when quiet."""
         self.refused += 1
-        line = f"cgconv: {shown}: {reason}"
+        text = f"cgconv: {shown}: {reason}"
+        line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
         if self._bar is None:
             print(line, file=sys.stderr)
         else:

@@ -118,7 +118,8 @@ def _resized(plane: np.ndarray) -> np.ndarray:
 
 
 def _fitting(draw: Any, font: Any, text: str, room: float) -> str:
-    """The text, shortened to `room` pixels if it is longer."""
+    """The text on one line, shortened to `room` pixels if it is longer."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
     if draw.textlength(text, font=font) <= room:
         return text
     while text and draw.textlength(text + "…", font=font) > room:
