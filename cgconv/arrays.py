@@ -1,4 +1,4 @@
-"""Arrays of the caller as NumPy arrays of one data type: what is taken as it stands, what is converted, what is refused.
+"""Arrays of the caller as NumPy arrays of one data type: what is taken as it stands, what is copied, what is refused.
 
 It must not know data formats, plans or the C library.
 """
@@ -63,7 +63,7 @@ def _refuse_other_devices(name: str, value: object) -> None:
         where = "on a GPU"
     else:
         return
-    raise TypeError(f"{name}, a {type(value).__name__}, lies {where}: cgconv computes on the CPU, copy it there first")
+    raise TypeError(f"{name}, a {type(value).__name__}, lies {where}: copy it to the CPU, where cgconv computes")
 
 
 def real_array(name: str, value: object) -> np.ndarray[Any, Any]:
@@ -136,7 +136,7 @@ def is_apart(name: str, target: np.ndarray[Any, Any], inputs: Mapping[str, objec
         except np.exceptions.TooHardError:
             shared = True
         if shared:
-            raise ValueError(f"{name} shares memory with {other}: the result would overwrite what it is computed from")
+            raise ValueError(f"{name} shares memory with {other}, from which it is computed")
     return apart
 
 

@@ -13,8 +13,8 @@ from . import _core, spec
 def get_num_threads() -> int:
     """The number of threads that a call uses at most if it does not say.
 
-    It is what `set_num_threads` set, else the variable CGCONV_NUM_THREADS, else what OpenMP gives: OMP_NUM_THREADS, or the
-    number of processors.
+    It is what `set_num_threads` set, else the variable CGCONV_NUM_THREADS, else what OpenMP gives: OMP_NUM_THREADS,
+    or the number of processors.
     """
     return _core.get_num_threads()
 

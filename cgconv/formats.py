@@ -2,8 +2,8 @@
 
 It works on shapes and strides alone. It must not know arguments other than these, nor the C library.
 
-An array of any format becomes an image array with the four axes n, c, h, w: its batch axes are merged, outermost in memory
-first, into n. If the strides allow that, and one layout of the C library serves them, the array runs where it stands.
+An array of any format becomes an image array with the four axes n, c, h, w: its batch axes are merged, outermost in
+memory first, into n. If the strides allow that, and a layout of the C library serves them, it runs where it stands.
 """
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class DataFormat(NamedTuple):
 @functools.lru_cache(maxsize=256)
 def _parse(name: str, letters: str) -> DataFormat:
     h, w = (i for i, letter in enumerate(letters) if letter == "S")
-    return DataFormat(name, letters, letters.index("C"), h, w, tuple(i for i, a in enumerate(letters) if a not in "SC"))
+    batch = tuple(i for i, letter in enumerate(letters) if letter not in "SC")
+    return DataFormat(name, letters, letters.index("C"), h, w, batch)
 
 
 def parse(argument: str, value: object) -> DataFormat:
@@ -84,7 +85,7 @@ def dense_strides(shape: Shape, order: Shape, itemsize: int) -> Shape:
 
 
 def memory_order(shape: Shape, strides: Shape, itemsize: int) -> Shape:
-    """The axes, outermost in memory first: 0 1 2 ... for a C-contiguous array, ... 2 1 0 for a Fortran-contiguous one."""
+    """The axes, outermost in memory first: 0 1 2 ... for a C-contiguous array, ... 2 1 0 for a Fortran one."""
     for order in (tuple(range(len(shape))), tuple(reversed(range(len(shape))))):
         dense = dense_strides(shape, order, itemsize)
         if 0 in shape or all(e == 1 or s == d for e, s, d in zip(shape, strides, dense, strict=True)):
@@ -125,7 +126,7 @@ class Image(NamedTuple):
         return cls(new_shape, tuple(step // itemsize for step in steps if step is not None))
 
     def serves(self, layout: str, *, in_order: bool) -> bool:
-        """Whether this is an array of the layout: the innermost axis is dense, and (in_order) the others lie as it says."""
+        """Whether this is an array of the layout: the innermost axis dense, and (in_order) the others as it says."""
         if self.strides is None:
             return False
         if 0 in self.shape:
@@ -195,6 +196,7 @@ class Placement(NamedTuple):
     y: Side
 
 
+@functools.lru_cache(maxsize=512)
 def place(fmt: DataFormat, itemsize: int, x_shape: Shape, y_shape: Shape, x_strides: Shape | None,
           y_strides: Shape | None) -> Placement:
     """The placement of arrays of these shapes and strides (in bytes). Without strides an array is new: it follows the

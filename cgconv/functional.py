@@ -14,7 +14,8 @@ from .plan import Array, Plan, strides_of, strides_of_output
 
 def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: spec.Ints = 1, padding: spec.Padding = 0,
            dilation: spec.Ints = 1, groups: int = 1, padding_value: spec.PaddingValue = 0, layout: str = "NCHW",
-           clamp: spec.Clamp = (None, None), out: Any = None, threads: int | None = None, algorithm: str = "auto") -> Any:
+           clamp: spec.Clamp = (None, None), out: Any = None, threads: int | None = None,
+           algorithm: str = "auto") -> Any:
     """Grouped 2-D convolution (cross-correlation: the filters are not flipped).
 
     For group g, filter f of the group and output pixel (i, j), with xp the padded input and C/G = Cg::
@@ -44,8 +45,8 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: spec.Ints = 1, padd
     clamp : (lo, hi)
         Bounds of the result, None for none: (0, None) is ReLU, (0, 6) is ReLU6. NaN stays NaN.
     out : array, optional
-        Where to write the result, and what is returned. It has the exact shape and type, and shares no memory with the
-        others.
+        Where to write the result, and what is returned. It has the exact shape and type, and shares no memory with
+        the others.
     threads : int, optional
         At most so many threads; `get_num_threads()` by default.
     algorithm : str
@@ -96,8 +97,8 @@ def conv2d_backward_input(dy: Any, weight: Any, input_shape: Any, *, stride: spe
                           algorithm: str = "auto") -> Any:
     """The gradient of the input of `conv2d`: its adjoint, padding included, applied to dy.
 
-    With symmetric, replicate or circular padding the gradient of a padding cell is added to the cell that it was copied
-    from; a constant pad gives none. If the forward pass was clamped, set dy to zero where it was.
+    With symmetric, replicate or circular padding the gradient of a padding cell is added to the cell that it was
+    copied from; a constant pad gives none. If the forward pass was clamped, set dy to zero where it was.
 
     Parameters
     ----------

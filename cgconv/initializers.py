@@ -1,8 +1,8 @@
 """How weights and biases are drawn before training. It knows formulas and shapes, and must not know layers.
 
-glorot: X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010.
-he: K. He, X. Zhang, S. Ren and J. Sun, Delving deep into rectifiers, ICCV 2015.
-Neither is truncated. Numbers are drawn in float64 and rounded, so that a seed gives the same weights in both precisions.
+glorot: X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS
+2010. he: K. He, X. Zhang, S. Ren and J. Sun, Delving deep into rectifiers, ICCV 2015. Neither is truncated.
+Numbers are drawn in float64 and rounded, so that a seed gives the same weights in both precisions.
 """
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Forgotten:
         self.__name__ = name
 
     def __call__(self, shape: Shape) -> Any:
-        raise ValueError(f"the initialiser {self.__name__!r} is a function that is not saved with a layer: set it again")
+        raise ValueError(f"the initialiser {self.__name__!r} is a function, which no file keeps: set it again")
 
     def __repr__(self) -> str:
         return f"<function {self.__name__}, not saved>"
@@ -44,8 +44,8 @@ def generator(seed: object) -> np.random.Generator:
         return np.random.default_rng(seed)
     if seed is None:
         return np.random.default_rng()
-    return np.random.default_rng(spec.integer("seed", seed, 0, 2**128 - 1, "must be an int that is not negative, None or "
-                                              "a numpy.random.Generator"))
+    rule = "must be an int that is not negative, None or a numpy.random.Generator"
+    return np.random.default_rng(spec.integer("seed", seed, 0, 2**128 - 1, rule))
 
 
 def draw(name: str, initializer: Initializer, shape: Shape, rng: np.random.Generator,

@@ -1,23 +1,19 @@
 """GroupedConvolution2DLayer: a grouped convolution with its weights, from its properties to its gradients.
 
-It knows the properties, the order of the weights' axes and when they are made. It must not know files, nor how anything
-is computed.
+It knows the properties, the order of the weights' axes and when they are made. It must not know files, nor how
+anything is computed.
 """
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, TypeVar, overload
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from . import arrays, display, formats, initializers, spec
 from .plan import Array, Plan, checked_dtype, strides_of, strides_of_output
-
-T = TypeVar("T")
-
-CHANNEL_WISE = ("channel-wise", "depthwise")
+from .properties import Property, channels, factor, groups, text
 
 
 class Gradients(NamedTuple):
@@ -38,54 +34,6 @@ class Learnable(NamedTuple):
     value: Array | None
     learn_rate_factor: float
     l2_factor: float
-
-
-class _Property(Generic[T]):
-    """A property that is checked when it is set. One that shapes the weights cannot change once there are any."""
-
-    def __init__(self, check: Callable[[str, object], T], doc: str, *, shapes_weights: bool = False) -> None:
-        self._check, self.__doc__, self._shapes_weights = check, doc, shapes_weights
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, layer: None, owner: type) -> _Property[T]: ...
-    @overload
-    def __get__(self, layer: object, owner: type) -> T: ...
-    def __get__(self, layer: object, owner: type) -> Any:
-        return self if layer is None else layer.__dict__[self._name]
-
-    def __set__(self, layer: GroupedConvolution2DLayer, value: Any) -> None:
-        checked = self._check(self._name, value)
-        if self._shapes_weights and (layer.weights is not None or layer.bias is not None):
-            raise ValueError(f"{self._name}={spec.shown(value)}: cannot change while the layer has weights; "
-                             "set weights and bias to None first")
-        layer.__dict__[self._name] = checked
-
-
-def _groups(name: str, value: object) -> int | str:
-    if isinstance(value, str):
-        spec.choice(name, value, CHANNEL_WISE, also="a positive int, ")
-        return "channel-wise"
-    return spec.integer(name, value, 1, rule="must be a positive int or 'channel-wise'")
-
-
-def _channels(name: str, value: object) -> int | str:
-    return "auto" if value == "auto" else spec.integer(name, value, 1, rule="must be a positive int or 'auto'")
-
-
-def _factor(name: str, value: object) -> float:
-    factor = spec.number(name, value, "must be a number that is not negative")
-    if not 0 <= factor < float("inf"):
-        raise ValueError(f"{name}={spec.shown(value)}: must be a finite number that is not negative")
-    return int(factor) if factor == int(factor) else factor
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name}={spec.shown(value)}: must be a str")
-    return value
 
 
 class GroupedConvolution2DLayer:
@@ -145,23 +93,23 @@ class GroupedConvolution2DLayer:
     num_outputs = 1
     output_names = ("out",)
 
-    filter_size = _Property(lambda n, v: spec.pair(n, v, "(h, w)"), "Height and width of the filters.",
-                            shapes_weights=True)
-    num_filters_per_group = _Property(lambda n, v: spec.integer(n, v, 1), "F.", shapes_weights=True)
-    num_groups = _Property(_groups, 'G, or "channel-wise" until the layer is initialised.', shapes_weights=True)
-    num_channels_per_group = _Property(_channels, 'C/G, or "auto" until the layer is initialised.', shapes_weights=True)
-    stride = _Property(spec.pair, "Vertical and horizontal step of the filters.")
-    dilation_factor = _Property(lambda n, v: spec.pair(n, v, "(h, w)"), "Vertical and horizontal step in the filters.")
-    padding_value = _Property(spec.padding_value, "What stands in the padding: a number, or the name of a rule.")
-    weights_initializer = _Property(lambda n, v: initializers.checked(n, v, initializers.OF_WEIGHTS),
-                                    "How weights that are None are made.")
-    bias_initializer = _Property(lambda n, v: initializers.checked(n, v, initializers.OF_BIAS),
-                                 "How a bias that is None is made.")
-    weight_learn_rate_factor = _Property(_factor, "Multiplies the learning rate of the weights.")
-    bias_learn_rate_factor = _Property(_factor, "Multiplies the learning rate of the bias.")
-    weight_l2_factor = _Property(_factor, "Multiplies the L2 factor of the weights.")
-    bias_l2_factor = _Property(_factor, "Multiplies the L2 factor of the bias.")
-    name = _Property(_text, "The layer's name.")
+    filter_size = Property(lambda n, v: spec.pair(n, v, "(h, w)"), "Height and width of the filters.",
+                           shapes_weights=True)
+    num_filters_per_group = Property(lambda n, v: spec.integer(n, v, 1), "F.", shapes_weights=True)
+    num_groups = Property(groups, 'G, or "channel-wise" until the layer is initialised.', shapes_weights=True)
+    num_channels_per_group = Property(channels, 'C/G, or "auto" until the layer is initialised.', shapes_weights=True)
+    stride = Property(spec.pair, "Vertical and horizontal step of the filters.")
+    dilation_factor = Property(lambda n, v: spec.pair(n, v, "(h, w)"), "Vertical and horizontal step inside them.")
+    padding_value = Property(spec.padding_value, "What stands in the padding: a number, or the name of a rule.")
+    weights_initializer = Property(lambda n, v: initializers.checked(n, v, initializers.OF_WEIGHTS),
+                                   "How weights that are None are made.")
+    bias_initializer = Property(lambda n, v: initializers.checked(n, v, initializers.OF_BIAS),
+                                "How a bias that is None is made.")
+    weight_learn_rate_factor = Property(factor, "Multiplies the learning rate of the weights.")
+    bias_learn_rate_factor = Property(factor, "Multiplies the learning rate of the bias.")
+    weight_l2_factor = Property(factor, "Multiplies the L2 factor of the weights.")
+    bias_l2_factor = Property(factor, "Multiplies the L2 factor of the bias.")
+    name = Property(text, "The layer's name.")
 
     def __init__(self, filter_size: Any, num_filters_per_group: Any, num_groups: Any, *, padding: spec.Padding = 0,
                  stride: spec.Ints = 1, dilation_factor: spec.Ints = 1, padding_value: spec.PaddingValue = 0,
@@ -247,7 +195,7 @@ class GroupedConvolution2DLayer:
                 Learnable("bias", self.bias, self.bias_learn_rate_factor, self.bias_l2_factor)]
 
     def initialize(self, input_shape: Any) -> None:
-        """Settles num_groups and num_channels_per_group for inputs of this shape, and draws the weights that are None.
+        """Settles num_groups and num_channels_per_group for inputs of this shape, and draws what is None.
 
         Doing it again changes nothing, except what has been set to None since. ValueError if the shape does not fit
         the layer; then nothing has changed.
@@ -325,7 +273,7 @@ class GroupedConvolution2DLayer:
 
     def _plan(self, name: str, x_shape: tuple[int, ...], threads: int | None, *, x_strides: Any = None,
               y_strides: Any = None) -> Plan:
-        """The plan for inputs of this shape; then the layer is initialised. `name` is the argument's, for messages."""
+        """The plan for inputs of this shape; now the layer is initialised. `name` is the argument's, for messages."""
         channels = x_shape[formats.of_ndim(self._format, name, len(x_shape)).c]
         groups, per_group = self._split(channels)
         plan = Plan(x_shape, (self.num_filters_per_group * groups, per_group, *self.filter_size), stride=self.stride,
@@ -349,7 +297,7 @@ class GroupedConvolution2DLayer:
             raise ValueError(f"num_groups={groups} does not divide the {channels} input channels")
         per_group = channels // groups
         if self.num_channels_per_group not in ("auto", per_group):
-            raise ValueError(f"num_channels_per_group={self.num_channels_per_group}, but the {channels} input channels "
+            raise ValueError(f"num_channels_per_group={self.num_channels_per_group}: the {channels} input channels "
                              f"in num_groups={groups} make {per_group}")
         return groups, per_group
 

@@ -160,8 +160,8 @@ class Plan:
     def forward(self, x: Any, weight: Any, bias: Any = None, out: Any = None) -> Any:
         """The convolution: y = clamp(conv(x, weight) + bias).
 
-        `x` has the planned input shape, `weight` the weight shape, `bias` is 1-D of F*G numbers or None. Returns a new
-        array, or `out`, which must have the output shape and the plan's type and share no memory with the others.
+        `x` has the planned input shape, `weight` the weight shape, `bias` is 1-D of F*G numbers or None. Returns a
+        new array, or `out`, which must have the output shape and the plan's type and share no memory with the others.
         """
         given = {"x": x, "weight": weight, "bias": bias}
         image, weight, bias = self._image("x", x, self._place.x), self._weight(weight), self._bias(bias)
@@ -170,8 +170,8 @@ class Plan:
     def backward_input(self, dy: Any, weight: Any, out: Any = None) -> Any:
         """The gradient of the input: the adjoint of the forward map, padding included, applied to `dy`.
 
-        `dy` has the output shape, `weight` the weight shape. Returns a new array of the input shape, or `out`. The clamp
-        is not part of it: give dy with the clamped places set to zero.
+        `dy` has the output shape, `weight` the weight shape. Returns a new array of the input shape, or `out`. The
+        clamp is not part of it: give dy with the clamped places set to zero.
         """
         given = {"dy": dy, "weight": weight}
         image, weight = self._image("dy", dy, self._place.y), self._weight(weight)
@@ -195,11 +195,11 @@ class Plan:
             return None
         bias = arrays.real_array("bias", value)
         if bias.shape != self._weight_shape[:1]:
-            raise ValueError(f"bias.shape={bias.shape}: must be {self._weight_shape[:1]}, one number per output channel")
+            raise ValueError(f"bias.shape={bias.shape}: must be {self._weight_shape[:1]}, one per output channel")
         return arrays.dense(bias, self._dtype)
 
     def _image(self, name: str, value: Any, side: formats.Side) -> Array:
-        """The array as the image array that was planned: a view of it, or of a copy if it stands otherwise in memory."""
+        """The array as the image array that was planned: a view of it, or of a copy if it stands otherwise."""
         array = arrays.real_array(name, value)
         if array.shape != side.shape:
             raise ValueError(f"{name}.shape={array.shape}: must be {side.shape}")
@@ -283,7 +283,7 @@ def check_weight_shape(shape: tuple[int, ...], channels: int, groups: int) -> No
         raise ValueError(f"weight.shape={shape} takes {shape[1]} channels per group, but the input has "
                          f"{channels} channels in groups={groups}, which makes {channels // groups}")
     if 0 in shape[2:]:
-        raise ValueError(f"weight.shape={shape} has filters of {shape[2]} x {shape[3]}: they must have at least one cell")
+        raise ValueError(f"weight.shape={shape} has filters of {shape[2]} x {shape[3]}: they need at least one cell")
 
 
 def strides_of(array: Array, dtype: np.dtype[Any]) -> tuple[int, ...]:

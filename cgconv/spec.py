@@ -109,13 +109,18 @@ def number(name: str, value: object, rule: str = "must be a real number") -> flo
         raise ValueError(f"{name}={shown(value)} is too large for a float") from None
 
 
+def _listed(names: Sequence[str]) -> str:
+    """'a', 'b' or 'c'."""
+    return " or ".join(filter(None, (", ".join(map(repr, names[:-1])), repr(names[-1]))))
+
+
 def choice(name: str, value: object, names: Sequence[str], also: str = "") -> str:
     """One of the names, which may be written without its hyphens; the hyphenated form is returned."""
     if isinstance(value, str):
         for known in names:
             if value in (known, known.replace("-", "")):
                 return known
-    rule = f"must be {also}{', '.join(map(repr, names[:-1]))} or {names[-1]!r}"
+    rule = f"must be {also}{_listed(names)}"
     raise (ValueError if isinstance(value, str) else TypeError)(f"{name}={shown(value)}: {rule}")
 
 
@@ -123,7 +128,7 @@ def padding_value(name: str, value: object) -> str | float:
     """The name of a padding mode, or the constant."""
     if isinstance(value, str):
         return choice(name, value, PAD_NAMES, also="a number, ")
-    return number(name, value, f"must be a real number, {', '.join(map(repr, PAD_NAMES[:-1]))} or {PAD_NAMES[-1]!r}")
+    return number(name, value, f"must be a real number, {_listed(PAD_NAMES)}")
 
 
 def pad_mode(value: str | float) -> tuple[str, float]:
