@@ -134,8 +134,3 @@ void describe(const problem *p, char *text, size_t size) {
              LL(x[2]), LL(x[3]), LL(y[0]), LL(y[1]), LL(y[2]), LL(y[3]));
 #undef LL
 }
-
-const char *pass_name(cgconv_pass pass) {
-    static const char *const names[] = {"forward", "backward_input", "backward_weight"};
-    return names[pass];
-}

@@ -64,6 +64,4 @@ int trial_check(const trial *t, cgconv_pass pass, int fused, const char *how);
 /* Checks that a pass left its outputs alone. */
 int trial_check_untouched(const trial *t, cgconv_pass pass, const char *how);
 
-const char *pass_name(cgconv_pass pass);
-
 #endif
