@@ -74,7 +74,8 @@ int64_t cgc_correlation_count(const cgc_geometry *s, cgconv_pass pass) {
 cgc_correlation cgc_correlation_at(const cgc_geometry *s, cgconv_pass pass, int64_t index) {
     if (pass == CGCONV_FORWARD) return cgc_forward_correlation(s);
     const int64_t phases = cgc_min(s->sw, s->w);
-    return cgc_backward_correlation(s, phase_grid(s->h, s->sh, index / phases), phase_grid(s->w, s->sw, index % phases));
+    return cgc_backward_correlation(s, phase_grid(s->h, s->sh, index / phases),
+                                    phase_grid(s->w, s->sw, index % phases));
 }
 
 int64_t cgc_correlation_rows(const cgc_geometry *s, cgconv_pass pass) {

@@ -3,27 +3,22 @@
 
 #include <string.h>
 
-/* a modulo n, in 0 .. n-1. */
-static int64_t modulo(int64_t a, int64_t n) {
-    int64_t r = a % n;
-    return r < 0 ? r + n : r;
+/* Cell p of a path that runs from 0 to n-1 in every even stretch of n steps and back in every odd one. */
+static int64_t there_and_back(uint64_t p, uint64_t n, uint64_t turn) {
+    return (int64_t)(p / n % 2 ? turn - p % n : p % n);
 }
 
 int64_t cgc_pad_source(cgconv_pad_mode mode, int64_t position, int64_t extent) {
     if (position >= 0 && position < extent) return position;
     if (extent < 1) return -1;
+    const uint64_t n = (uint64_t)extent, ahead = (uint64_t)position, behind = 0 - ahead; /* cells from cell 0 */
     switch (mode) {
-    case CGCONV_PAD_SYMMETRIC_INCLUDE_EDGE: {
-        int64_t m = modulo(position, 2 * extent);
-        return m < extent ? m : 2 * extent - 1 - m;
-    }
-    case CGCONV_PAD_SYMMETRIC_EXCLUDE_EDGE: {
-        if (extent == 1) return 0;
-        int64_t m = modulo(position, 2 * extent - 2);
-        return m < extent ? m : 2 * extent - 2 - m;
-    }
+    case CGCONV_PAD_SYMMETRIC_INCLUDE_EDGE: /* cell -1 mirrors cell 0, and one stretch has n cells */
+        return there_and_back(position < 0 ? behind - 1 : ahead, n, n - 1);
+    case CGCONV_PAD_SYMMETRIC_EXCLUDE_EDGE: /* cell -1 mirrors cell 1, and one stretch has n - 1 cells */
+        return n == 1 ? 0 : there_and_back(position < 0 ? behind : ahead, n - 1, n - 1);
     case CGCONV_PAD_REPLICATE: return position < 0 ? 0 : extent - 1;
-    case CGCONV_PAD_CIRCULAR: return modulo(position, extent);
+    case CGCONV_PAD_CIRCULAR: return (int64_t)(position < 0 ? n - 1 - (behind - 1) % n : ahead % n);
     case CGCONV_PAD_CONSTANT: break;
     }
     return -1;

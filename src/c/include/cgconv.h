@@ -26,7 +26,7 @@
  * The operation, for group g, filter f of the group, and output pixel (i, j):
  *
  *     y[n, g*F+f, i, j] = clamp(b[g*F+f] + sum over (c, u, v) of
- *                               w[g*F+f, c, u, v] * xp[n, g*C/G+c, i*stride_h + u*dilation_h, j*stride_w + v*dilation_w])
+ *             w[g*F+f, c, u, v] * xp[n, g*C/G+c, i*stride_h + u*dilation_h, j*stride_w + v*dilation_w])
  *
  * where xp is the padded input. It is cross-correlation: the filter is not flipped.
  *
@@ -173,8 +173,8 @@ typedef struct cgconv_plan cgconv_plan;
 typedef struct cgconv_options {
     size_t struct_size;    /* sizeof(cgconv_options), set by cgconv_options_init */
     int threads;           /* at most so many threads per run; 0: cgconv_get_num_threads(); default 0 */
-    const char *algorithm; /* a name from cgconv_plan_alternative, for each pass that knows it; NULL: the planner chooses */
-    const char *isa;       /* "scalar", "avx2", "avx512" ...: exactly this instruction set; NULL: the best one */
+    const char *algorithm; /* a name from cgconv_plan_alternative, for the passes it can serve; NULL: the best */
+    const char *isa;       /* a name from cgconv_isa_alternative: exactly this one; NULL: the best */
     char *why;             /* gets a sentence when cgconv_plan_create fails; may be NULL */
     size_t why_size;
 } cgconv_options;
@@ -240,8 +240,8 @@ CGCONV_API cgconv_status cgconv_backward_input(const cgconv_plan *plan, const vo
  * dw = correlation of the padded x with dy, db = sum of dy over images and pixels; db may be NULL. Overwrites both.
  * Output rows are summed in chunks that the shape alone fixes, so the bits do not depend on the number of threads.
  */
-CGCONV_API cgconv_status cgconv_backward_weight(const cgconv_plan *plan, const void *x, const void *dy, void *dw, void *db,
-                                                void *workspace, size_t workspace_size);
+CGCONV_API cgconv_status cgconv_backward_weight(const cgconv_plan *plan, const void *x, const void *dy, void *dw,
+                                                void *db, void *workspace, size_t workspace_size);
 
 /* ---- the library ----------------------------------------------------------------------------------------------- */
 
@@ -257,7 +257,7 @@ CGCONV_API cgconv_status cgconv_set_num_threads(int n);
 /* Static strings. An unknown status gives "unknown status". */
 CGCONV_API const char *cgconv_status_string(cgconv_status status);
 CGCONV_API const char *cgconv_version(void);   /* "0.1.0" */
-CGCONV_API const char *cgconv_isa(void);       /* the instruction set in use: "avx512"; capped by the variable CGCONV_ISA */
+CGCONV_API const char *cgconv_isa(void);       /* the instruction set in use: "avx512"; the variable CGCONV_ISA caps it */
 CGCONV_API const char *cgconv_threading(void); /* "openmp" or "serial" */
 CGCONV_API const char *cgconv_cuda(void);      /* what the build found of CUDA, in words */
 

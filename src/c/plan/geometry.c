@@ -131,6 +131,7 @@ static cgconv_status check_strides(const char *array, const cgconv_spec *s, cons
         inside += (extents[next] - 1) * cgc_size_abs(strides[next]);
     }
     const int empty = extents[0] == 0 || extents[1] == 0 || extents[2] == 0 || extents[3] == 0;
+    extent->distinct |= empty;
     extent->low = empty ? 0 : low;
     extent->high = empty ? 0 : high + element;
     return CGCONV_OK;

@@ -19,13 +19,14 @@ static int threads_for(const cgc_geometry *s, int wanted) {
     return useful < wanted ? (int)useful : wanted;
 }
 
-/* Does any pass know an algorithm of this name? */
+/* Is there an algorithm of this name? */
 static int known(const char *name) {
     for (int i = 0; cgc_algorithm_at(i); i++)
         if (strcmp(cgc_algorithm_at(i)->name, name) == 0) return 1;
     return 0;
 }
 
+/* The best algorithm for this pass, or the one of this name; NULL if it cannot serve the pass. */
 static const cgc_algorithm *choose(const cgconv_plan *plan, cgconv_pass pass, const char *name) {
     const cgc_algorithm *algorithm;
     for (int i = 0; (algorithm = cgc_algorithm_at(i)); i++)
@@ -52,17 +53,20 @@ cgconv_status cgc_plan_init(cgconv_plan *plan, const cgconv_spec *spec, const cg
                            options->isa);
 
     const int wanted = options->threads ? options->threads : cgc_default_threads();
+    int served = !name;
     for (int p = 0; p < CGC_PASSES; p++) {
         const cgconv_pass pass = (cgconv_pass)p;
         cgc_pass_plan *chosen = &plan->passes[p];
         chosen->algorithm = choose(plan, pass, name);
-        if (!chosen->algorithm)
-            return cgc_explain(why, CGCONV_UNSUPPORTED, "algorithm=\"%s\" cannot serve this problem", name);
+        served |= chosen->algorithm != NULL;
+        if (!chosen->algorithm) chosen->algorithm = choose(plan, pass, NULL);
         chosen->threads = threads_for(&plan->geometry, wanted);
         chosen->booking = chosen->algorithm->book(&plan->geometry, plan->kernels, pass, chosen->threads);
         const size_t size = chosen->booking.shared + chosen->booking.per_thread * (size_t)chosen->threads;
         chosen->workspace = size ? size + CGC_ALIGN - 1 : 0;
     }
+    if (!served)
+        return cgc_explain(why, CGCONV_UNSUPPORTED, "algorithm=\"%s\" cannot serve this problem", name);
     return CGCONV_OK;
 }
 

@@ -33,11 +33,6 @@ static void remember_initial(void) {
     atomic_compare_exchange_strong(&initial, &unknown, omp_get_max_threads());
 }
 
-#ifdef __GNUC__
-/* When the library is loaded, since a limit may be in force at the first use. */
-__attribute__((constructor)) static void on_load(void) { remember_initial(); }
-#endif
-
 static void read_environment(void) {
     const char *text = getenv("CGCONV_NUM_THREADS");
     if (text == NULL)
@@ -52,16 +47,23 @@ static void read_environment(void) {
 
 static void on_fork(void) { atomic_store(&in_child, 1); }
 
-static void first_use(void) {
+static void load(void) {
     remember_initial();
-    read_environment();
     /* Without the handler (out of memory) a child would be as ill off as with any other user of OpenMP. */
     (void)pthread_atfork(NULL, NULL, on_fork);
 }
 
+static pthread_once_t loaded = PTHREAD_ONCE_INIT;
+
+#ifdef __GNUC__
+/* When the library is loaded: by its first use there may be a limit, or a fork may have been. */
+__attribute__((constructor)) static void on_load(void) { (void)pthread_once(&loaded, load); }
+#endif
+
 static void prepare(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, first_use);
+    static pthread_once_t used = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&loaded, load);
+    (void)pthread_once(&used, read_environment);
 }
 
 #else
