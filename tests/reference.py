@@ -277,5 +277,6 @@ def plain_backward_input(p, dy, weight):
     dxp = dxp.reshape(n, p.c, *dxp.shape[3:])
     cell = np.arange(1, p.h * p.w + 1).reshape(1, 1, p.h, p.w)
     source = numpy_pad(SimpleNamespace(**{**vars(p), "value": 0}), cell)[0, 0]  # 0 is a constant
-    sums = [np.bincount(source.ravel(), plane.ravel(), p.h * p.w + 1)[1:] for plane in dxp.reshape(n * p.c, -1)]
+    planes = dxp.reshape(n * p.c, source.size)
+    sums = [np.bincount(source.ravel(), plane, p.h * p.w + 1)[1:] for plane in planes]
     return np.reshape(sums, (n, p.c, p.h, p.w))

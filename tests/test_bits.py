@@ -9,7 +9,7 @@ import ctypes.util
 
 import numpy as np
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 import reference
@@ -69,7 +69,6 @@ def check(p, seed=0, kind="normal"):
                 assert_same_bits(a, b, p, f"{seed=} {kind=}", which, name, isa, algorithm, f"{threads=}")
 
 
-@settings(max_examples=150)
 @given(problems(), st.integers(0, 9), st.sampled_from(("normal", "odd")))
 def test_random_problems_have_the_bits_of_the_definition(p, seed, kind):
     note(p)
@@ -125,7 +124,6 @@ def test_layers_of_real_networks_have_the_bits_of_the_reference_algorithm(p):
             assert_same_bits(a[at], b, p, which, few)
 
 
-@settings(max_examples=60)
 @given(problems(most=8_000_000, largest_extent=80), st.sampled_from(PASSES))
 def test_larger_random_problems_have_the_bits_of_the_reference_algorithm(p, which):
     note(p)
@@ -168,7 +166,6 @@ def test_the_workspace_of_an_earlier_run_leaves_no_trace():
                     assert_same_bits(a, b, p, which, options)
 
 
-@settings(max_examples=30)
 @given(problems())
 def test_a_machine_without_a_fused_multiply_add_multiplies_and_then_adds(p):
     note(p)

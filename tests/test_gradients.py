@@ -102,7 +102,7 @@ def test_every_column_of_the_jacobian_is_what_moving_one_cell_does(mode, shape):
 @pytest.mark.parametrize("mode", EVERY_MODE, ids=mode_name)
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_finite_differences_of_a_loss_agree_with_the_gradients(mode, stride):
-    """The loss is the sum of y**3 / 3, so its gradient is y**2, and a central difference with step h is off by h**2 / 3
+    """The loss is the sum of y**3 / 3, so its gradient is y**2. A central difference with step h is off by h**2 / 3
     times the sum of (dy/dcell)**3, and by the rounding of two losses over 2*h."""
     p = mode.but(n=2, c=2, g=2, f=2, h=5, w=4, sh=stride, sw=stride, pt=2, pb=1, pl=3, pr=2, dtype="float64")
     x, weight, bias, _ = arrays(p, kind="normal")

@@ -138,7 +138,7 @@ def test_denormals_are_neither_flushed_to_zero_nor_taken_as_zero(kind, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_sum_too_large_becomes_infinite_and_one_that_comes_back_does_not(kind, dtype):
-    """The product of two huge numbers overflows only when it is rounded: huge*2 - huge is finite in a fused multiply-add."""
+    """A product overflows only when it is rounded: 2 * huge - huge is finite in a fused multiply-add."""
     p = Problem(h=7, w=22, dtype=dtype).but(**kind)
     huge = np.finfo(dtype).max
     weight = np.zeros(p.weight_shape, dtype)
@@ -158,7 +158,8 @@ def test_a_clamp_bounds_infinities_and_lets_what_is_not_a_number_pass(kind):
     weight[:, 0] = 1
     x[:, np.arange(p.c) % (p.c // p.g) != 0] = 0
     for y, case in each("forward", p, x, weight):
-        assert np.array_equal(y, np.broadcast_to(np.float32([np.nan, 6, -1, -0.5, 6, 0]), y.shape), equal_nan=True), case
+        want = np.broadcast_to(np.float32([np.nan, 6, -1, -0.5, 6, 0]), y.shape)
+        assert np.array_equal(y, want, equal_nan=True), case
 
 
 def test_a_clamp_to_zero_keeps_a_minus_zero():
@@ -180,10 +181,10 @@ def test_an_image_of_integers_is_converted(dtype):
     rng = np.random.default_rng(0)
     x = rng.integers(0, 2 if dtype == "bool" else 256, (2, 6, 9, 8)).astype(dtype)
     weight = rng.integers(-3, 4, (6, 1, 3, 3)).astype(np.float32)
-    y = cgconv.conv2d(x, weight, groups=6, padding=1, padding_value="replicate")
+    more = {"groups": 6, "padding": 1, "padding_value": "replicate"}
+    y = cgconv.conv2d(x, weight, **more)
     assert y.dtype == np.float32
-    want = cgconv.conv2d(x.astype(np.float64), weight.astype(np.float64), groups=6, padding=1, padding_value="replicate")
-    assert np.array_equal(y, want)
+    assert np.array_equal(y, cgconv.conv2d(x.astype(np.float64), weight.astype(np.float64), **more))
 
 
 @pytest.mark.parametrize("which", PASSES)
