@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from . import bank, formats, show_config
+from . import __version__, bank, formats, show_config
 from .command.apply import UsageError, apply
 from .command.images import SAMPLES, MissingExtra
 
@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=_COMMANDS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"cgconv {__version__}")
     parser.add_argument("command", metavar="COMMAND", choices=tuple(_PARSERS), help=argparse.SUPPRESS)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     try:
@@ -69,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _info_parser() -> argparse.ArgumentParser:
     command = argparse.ArgumentParser(
-        prog="cgconv info", description="Shows the version, the instruction set in use, the threads and the rest."
+        prog="cgconv info",
+        description="Shows the version, the instruction set, the threads, CUDA, and if results are the same everywhere.",
     )
     command.set_defaults(run=_info)
     return command

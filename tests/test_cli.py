@@ -199,6 +199,10 @@ def test_info_says_what_the_library_is(run):
         assert str(facts[fact]) in out
 
 
+def test_the_version_is_that_of_the_library(run):
+    assert run("--version") == (0, f"cgconv {cgconv.__version__}\n", "")
+
+
 def test_the_module_is_the_command(tmp_path):
     save_image(tmp_path / "a.png")
     python = [sys.executable, "-m", "cgconv"]

@@ -136,7 +136,7 @@ def test_reading_and_writing_stay_a_few_images_beside_the_convolution(run, tmp_p
         save_image(tmp_path / "in" / f"{number}.png", colours(8, 8))
     assert run("apply", "edges", "in", "--out", "r")[0] == 0
     assert len(read) == len(ahead) == len(written) == 60
-    assert max(ahead) <= batch._WORKERS + 1
+    assert max(ahead) <= batch._AHEAD + 1
     assert max(behind) <= batch._WORKERS + 1
 
 

@@ -28,7 +28,8 @@ from .sheet import Tile, draw_sheet, response_tiles
 
 __all__ = ["Batch", "Job", "Operator", "Tally"]
 
-_WORKERS = min(4, os.cpu_count() or 1)
+_WORKERS = min(8, os.cpu_count() or 1)
+_AHEAD = 2  # pictures that are read before their turn
 _WAITING_BYTES = 256 << 20  # what the responses that wait to be written may hold, unless there is only one
 
 
@@ -104,7 +105,7 @@ class Batch:
         reading: deque[tuple[Job, Future[_Input]]] = deque()
         for job in jobs:
             reading.append((job, self._pool.submit(self._read, job)))
-            if len(reading) > _WORKERS:
+            if len(reading) > _AHEAD:
                 yield reading.popleft()
         while reading:
             yield reading.popleft()
