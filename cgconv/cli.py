@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _info_parser() -> argparse.ArgumentParser:
     command = argparse.ArgumentParser(
         prog="cgconv info",
-        description="Shows the version, the instruction set, the threads, CUDA, and if results are the same everywhere.",
+        description="Shows the version, the instruction set, the threads, CUDA, and whether bits are reproducible.",
     )
     command.set_defaults(run=_info)
     return command
