@@ -75,13 +75,14 @@ def real_array(name: str, value: object) -> np.ndarray[Any, Any]:
     return array
 
 
-def agree(values: Mapping[str, object]) -> tuple[list[Any], np.dtype[Any]]:
-    """The values as arrays of real numbers (None stays None), and the data type in which to compute.
+def agree(values: Mapping[str, object], optional: str = "") -> tuple[list[Any], np.dtype[Any]]:
+    """The values as arrays of real numbers, and the data type in which to compute. The optional one may be None.
 
     A float32 or float64 array has a say, and all that have one must agree. Integers, bools, float16, and lists and
     numbers, which have no type of their own, follow the others, or are float32 if there is no other.
     """
-    taken = {name: None if value is None else real_array(name, value) for name, value in values.items()}
+    taken = {name: None if value is None and name == optional else real_array(name, value)
+             for name, value in values.items()}
     dtype = _common_dtype({name: array for name, array in taken.items()
                            if array is not None and not isinstance(values[name], _TYPELESS)})
     return list(taken.values()), dtype

@@ -84,7 +84,7 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: spec.Ints = 1, padd
            [30., 36., 42.],
            [48., 54., 60.]], dtype=float32)
     """
-    (x, weight, bias), dtype = arrays.agree({"x": x, "weight": weight, "bias": bias})
+    (x, weight, bias), dtype = arrays.agree({"x": x, "weight": weight, "bias": bias}, optional="bias")
     plan = Plan(x.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups,
                 padding_value=padding_value, layout=layout, clamp=clamp, dtype=dtype, algorithm=algorithm,
                 threads=threads, x_strides=strides_of(x, dtype), y_strides=strides_of_output(out, x.ndim, dtype))
@@ -232,12 +232,15 @@ def _cell(value: Any, dtype: np.dtype[Any]) -> Array:
     """A constant in the type of the array; an error if that type cannot hold it."""
     if np.ndim(value) != 0:
         raise TypeError(f"padding_value={spec.shown(value)}: must be a number or the name of a padding mode")
+    refusal = f"padding_value={spec.shown(value)} cannot be held by an array of {dtype}"
+    if np.iscomplexobj(value) and dtype.kind not in "cO":
+        raise ValueError(refusal)
     try:
         with np.errstate(all="ignore"):
             cell = np.asarray(value).astype(dtype)
             held = dtype.kind in "fcO" or bool(cell == value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise TypeError(f"padding_value={spec.shown(value)} is nothing that an array of {dtype} can hold") from error
-    if not held or (dtype.kind == "f" and np.iscomplexobj(value)):
-        raise ValueError(f"padding_value={spec.shown(value)} cannot be held by an array of {dtype}")
+        raise TypeError(refusal) from error
+    if not held:
+        raise ValueError(refusal)
     return cell

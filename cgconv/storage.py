@@ -18,7 +18,7 @@ import numpy as np
 
 from . import initializers
 from .layer import GroupedConvolution2DLayer
-from .spec import shown
+from .spec import integer, shown
 
 KIND = "cgconv.GroupedConvolution2DLayer"
 VERSION = 1
@@ -56,6 +56,15 @@ def load_layer(path: Any) -> GroupedConvolution2DLayer:
 
     Nothing in the file is run, and everything in it is checked: ValueError says what is wrong with a file that is no
     such layer, or is damaged. OSError if it cannot be read.
+
+    Examples
+    --------
+    >>> import os, tempfile, cgconv
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "layer.npz")
+    ...     cgconv.GroupedConvolution2DLayer(3, 2, "channel-wise", name="conv1").save(path)
+    ...     cgconv.load_layer(path).name
+    'conv1'
     """
     source = _path(path)
     try:
@@ -123,7 +132,7 @@ def _layer(content: Any, arrays: Arrays) -> GroupedConvolution2DLayer:
     for name in ("weights_initializer", "bias_initializer"):
         if isinstance(properties[name], dict):
             properties[name] = initializers.Forgotten(str(properties[name]["function"]))
-    filters = properties["num_filters_per_group"]
+    filters = integer("num_filters_per_group", properties["num_filters_per_group"], 1)
     if set(arrays) - {"weight", "bias"}:
         raise ValueError(f"it holds the arrays {sorted(arrays)}")
     for name, array in arrays.items():

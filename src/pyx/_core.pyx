@@ -50,8 +50,8 @@ cdef class Spec:
 
     cdef cgconv_spec spec
 
-    def __init__(self, str dtype, shape, kernel, int64_t groups, int64_t filters_per_group, stride, dilation, pads,
-                 str pad_mode, double pad_value, double clamp_lo, double clamp_hi):
+    def __cinit__(self, str dtype, shape, kernel, int64_t groups, int64_t filters_per_group, stride, dilation, pads,
+                  str pad_mode, double pad_value, double clamp_lo, double clamp_hi):
         cgconv_spec_init(&self.spec)
         self.spec.dtype = DTYPES[dtype]
         self.spec.n, self.spec.c, self.spec.h, self.spec.w = shape
@@ -61,8 +61,13 @@ cdef class Spec:
         self.spec.dilation_h, self.spec.dilation_w = dilation
         self.spec.pad_mode, self.spec.pad_value = PAD_MODES[pad_mode], pad_value
         self.spec.clamp_lo, self.spec.clamp_hi = clamp_lo, clamp_hi
+        cdef char[WHY_SIZE] why
+        cdef cgconv_status status
         if pads is None:
-            check(cgconv_spec_pad_same(&self.spec), NULL)
+            status = cgconv_spec_pad_same(&self.spec)
+            if status != CGCONV_OK:
+                check(cgconv_spec_check(&self.spec, why, WHY_SIZE), why)
+                check(status, NULL)
         else:
             self.spec.pad_top, self.spec.pad_bottom, self.spec.pad_left, self.spec.pad_right = pads
 
@@ -99,13 +104,12 @@ cdef class Plan:
     cdef int64_t[4] x_shape, x_strides, y_shape, y_strides, w_shape
     cdef Block *free[3]
 
-    def __init__(self, Spec spec, str layout, int64_t n, x_strides, y_strides, int threads=0, algorithm=None, isa=None):
+    def __cinit__(self, Spec spec not None, str layout, int64_t n, x_strides, y_strides, int threads=0, algorithm=None,
+                  isa=None):
         cdef char[WHY_SIZE] why
         cdef cgconv_options options
         cdef cgconv_spec s = spec.spec
         cdef int64_t oh, ow
-        if self.plan != NULL:
-            raise RuntimeError("a plan is made once")
         s.layout, s.n = LAYOUTS[layout], n
         for i in range(4):
             s.x_strides[i], s.y_strides[i] = x_strides[i], y_strides[i]
