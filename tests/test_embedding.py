@@ -63,7 +63,7 @@ def test_the_example_in_c_is_short():
 
 
 def test_a_project_can_carry_the_sources(tmp_path):
-    settings = [f"-DCGCONV_SOURCE_DIR={ROOT}", f"-DCONSUMER={EXAMPLE}"]
+    settings = [f"-DCGCONV_SOURCE_DIR={ROOT}", f"-DCONSUMER={EXAMPLE}", "-DCMAKE_BUILD_TYPE=Debug"]
     cmake(ROOT / "tests/embed/subdirectory", tmp_path, *settings)
     check_example(tmp_path / "consumer")
     assert not list(tmp_path.glob("cgconv/*.so*")), "a library that nobody links was built"
