@@ -29,7 +29,9 @@ static int64_t checks, failed;
 static int shown, shown_of_case;
 
 #if HAVE_PAGES
-static struct sigaction before_segv, before_bus, before_fpe, before_ill;
+static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+enum { DEADLY = sizeof deadly / sizeof deadly[0] };
+static struct sigaction before_us[DEADLY];
 
 /* Names the case in which the program dies, then lets the faulting instruction meet whoever was in charge before. */
 static void name_the_dead(int signal_number) {
@@ -37,27 +39,28 @@ static void name_the_dead(int signal_number) {
     ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
     written += write(STDERR_FILENO, current_case, strlen(current_case));
     written += write(STDERR_FILENO, "\n", 1);
-    (void)written;
-    sigaction(SIGSEGV, &before_segv, NULL);
-    sigaction(SIGBUS, &before_bus, NULL);
-    sigaction(SIGFPE, &before_fpe, NULL);
-    sigaction(SIGILL, &before_ill, NULL);
-    (void)signal_number;
+    (void)written, (void)signal_number;
+    for (int i = 0; i < DEADLY; i++) sigaction(deadly[i], &before_us[i], NULL);
 }
 
 static void watch(void) {
     static int watching;
+    struct sigaction action;
     if (watching) return;
     watching = 1;
-    struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = name_the_dead;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGSEGV, &action, &before_segv);
-    sigaction(SIGBUS, &action, &before_bus);
-    sigaction(SIGFPE, &action, &before_fpe);
-    sigaction(SIGILL, &action, &before_ill);
+    for (int i = 0; i < DEADLY; i++) sigaction(deadly[i], &action, &before_us[i]);
 }
+
+#ifdef __SANITIZE_ADDRESS__
+/* The sanitizers ask these; a death by abort() passes through the handler above. */
+const char *__asan_default_options(void);
+const char *__ubsan_default_options(void);
+const char *__asan_default_options(void) { return "abort_on_error=1"; }
+const char *__ubsan_default_options(void) { return "abort_on_error=1:print_stacktrace=1"; }
+#endif
 #else
 static void watch(void) {}
 #endif
