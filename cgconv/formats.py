@@ -162,19 +162,33 @@ def _merged_stride(extents: list[int], strides: list[int]) -> int | None:
     return steps[-1][1]
 
 
-def choose_layout(x: Image, y: Image) -> tuple[str, bool, bool]:
+def choose_layout(x: Image, y: Image, exchanged: bool) -> tuple[str, bool, bool]:
     """The layout in which to run, and whether x and y run where they stand; one that does not is copied.
 
     The input's memory decides before the output's, and an array whose axes lie in the order of the layout before one
     that it merely can serve.
     """
+    layouts = [name for name, order in LAYOUTS.items() if (order.index(2) > order.index(3)) == exchanged]
     for x_direct, y_direct in ((True, True), (True, False), (False, True)):
         for in_order in (True, False):
-            for layout in LAYOUTS:
+            for layout in layouts:
                 if ((not x_direct or x.serves(layout, in_order=in_order))
                         and (not y_direct or y.serves(layout, in_order=in_order))):
                     return layout, x_direct, y_direct
-    return "NCHW", False, False
+    return layouts[0], False, False
+
+
+def is_exchanged(h: int, w: int, *arrays: tuple[Shape, Shape]) -> bool:
+    """Whether height and width are exchanged in memory, as in MATLAB: a step down is shorter than a step to the right.
+
+    `arrays` are shapes and strides, of which the first that has both rows and columns decides. It is part of what
+    fixes the bits of a result, so it depends on nothing else.
+    """
+    for shape, strides in arrays:
+        down, right = (abs(strides[axis]) or math.inf for axis in (h, w))  # a repeated axis is taken as the outermost
+        if shape[h] > 1 and shape[w] > 1 and down != right:
+            return down < right
+    return False
 
 
 class Side(NamedTuple):
@@ -212,7 +226,8 @@ def place(fmt: DataFormat, itemsize: int, x_shape: Shape, y_shape: Shape, x_stri
     x, y = Image.of(axes, x_shape, x_strides, itemsize), Image.of(axes, y_shape, y_strides, itemsize)
     if cells_share_memory(y_shape, y_strides, itemsize):
         y = Image(y.shape, None)
-    layout, x_direct, y_direct = choose_layout(x, y)
+    exchanged = is_exchanged(fmt.h, fmt.w, (x_shape, x_strides), (y_shape, y_strides))
+    layout, x_direct, y_direct = choose_layout(x, y, exchanged)
 
     def side(shape: Shape, strides: Shape, image: Image, direct: bool) -> Side:
         if direct:

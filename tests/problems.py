@@ -90,10 +90,9 @@ class Problem:
     def taps_run_along_columns(self):
         """Whether height and width are exchanged in memory, so that taps are added in the order (c, v, u).
 
-        An array of one image in column-major order is such an array. One row or column alone has no order.
+        Arrays of one row or one column have no such order; then those of the other side of the layer decide.
         """
-        exchanged = self.memory in MEMORIES[-2:] or (self.memory == MEMORIES[-3] and self.n == 1)
-        return exchanged and (min(self.h, self.w) > 1 or min(self.oh, self.ow) > 1)
+        return self.memory in MEMORIES[-3:] and (min(self.h, self.w) > 1 or min(self.oh, self.ow) > 1)
 
     @property
     def geometry(self):
