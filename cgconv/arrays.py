@@ -89,8 +89,8 @@ def agree(values: Mapping[str, object], optional: str = "") -> tuple[list[Any], 
 
 
 def stands_as(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> bool:
-    """Whether the array can be read as it stands: it has this type, in the CPU's byte order, and is aligned."""
-    return array.dtype == dtype and array.dtype.isnative and array.flags.aligned
+    """Whether the array can be read as it stands: it has this type, byte order included, and is aligned."""
+    return array.dtype == dtype and array.flags.aligned
 
 
 def dense(array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
@@ -118,7 +118,7 @@ def output_array(name: str, value: object, dtype: np.dtype[Any]) -> np.ndarray[A
     if isinstance(value, _TYPELESS):
         raise TypeError(f"{name}={shown(value)}: must be an array")
     array = as_array(name, value)
-    if array.dtype != dtype or not array.dtype.isnative:
+    if array.dtype != dtype:
         raise TypeError(f"{name} has the type {array.dtype}: it must be {dtype}, as the result is")
     if not array.flags.writeable:
         raise ValueError(f"{name} is read-only")
@@ -143,9 +143,10 @@ def is_apart(name: str, target: np.ndarray[Any, Any], inputs: Mapping[str, objec
 
 def empty(shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """A new array with these strides, in bytes; no two cells may share memory."""
+    dense = np.empty(shape, dtype)
+    if dense.strides == strides or dense.size == 0:
+        return dense
     reach = [stride * (extent - 1) for stride, extent in zip(strides, shape, strict=True)]
     first = -sum(step for step in reach if step < 0)
     size = first + sum(step for step in reach if step > 0) + dtype.itemsize
-    if 0 in shape:
-        return np.empty(shape, dtype)
     return np.ndarray(shape, dtype, np.empty(size // dtype.itemsize, dtype), first, strides)

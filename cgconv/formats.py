@@ -16,6 +16,7 @@ from .spec import shown
 Shape = tuple[int, ...]
 
 ALIASES = {"NCHW": "BCSS", "NHWC": "BSSC", "CHW": "CSS", "HWC": "SSC"}
+MOST_AXES = 32  # of an array of NumPy 1
 RULE = "one letter for each axis: two S, one C, at most one B and one T, any U; or NCHW, NHWC, CHW, HWC"
 
 # In the order of preference. The digits are the axes of (n, c, h, w), outermost in memory first.
@@ -38,7 +39,11 @@ class DataFormat(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def _parse(name: str, letters: str) -> DataFormat:
+def _parse(name: str, letters: str) -> DataFormat | None:
+    """The format of these letters; None if they make none."""
+    count = {letter: letters.count(letter) for letter in "SCBTU"}
+    if count["S"] != 2 or count["C"] != 1 or count["B"] > 1 or count["T"] > 1 or sum(count.values()) != len(letters):
+        return None
     h, w = (i for i, letter in enumerate(letters) if letter == "S")
     batch = tuple(i for i, letter in enumerate(letters) if letter not in "SC")
     return DataFormat(name, letters, letters.index("C"), h, w, batch)
@@ -48,21 +53,20 @@ def parse(argument: str, value: object) -> DataFormat:
     """The format that a string names. `argument` is the name of the argument, for the message."""
     if not isinstance(value, str):
         raise TypeError(f"{argument}={shown(value)}: must be a str, {RULE}")
-    letters = ALIASES.get(value, value)
-    count = {letter: letters.count(letter) for letter in "SCBTU"}
-    if count["S"] != 2 or count["C"] != 1 or count["B"] > 1 or count["T"] > 1 or sum(count.values()) != len(letters):
+    if len(value) > MOST_AXES:
+        raise ValueError(f"{argument}={shown(value)} has {len(value)} axes: the limit is {MOST_AXES}")
+    fmt = _parse(value, ALIASES.get(value, value))
+    if fmt is None:
         raise ValueError(f"{argument}={shown(value)}: must be {RULE}")
-    if len(letters) > 32:
-        raise ValueError(f"{argument}={shown(value)} has {len(letters)} axes: the limit is 32")
-    return _parse(value, letters)
+    return fmt
 
 
 def of_ndim(fmt: DataFormat, argument: str, ndim: int) -> DataFormat:
     """The format of an array with so many axes: the B may be missing."""
     if ndim == fmt.ndim:
         return fmt
-    if ndim == fmt.ndim - 1 and "B" in fmt.letters:
-        return _parse(fmt.name, fmt.letters.replace("B", ""))
+    if ndim == fmt.ndim - 1 and "B" in fmt.letters and (unbatched := _parse(fmt.name, fmt.letters.replace("B", ""))):
+        return unbatched
     without = f", or {fmt.ndim - 1} without the batch" if "B" in fmt.letters else ""
     raise ValueError(f"{argument} has {ndim} axes: the format {fmt.name!r} takes {fmt.ndim}{without}")
 
@@ -199,6 +203,7 @@ class Side(NamedTuple):
     image_shape: Shape
     image_strides: Shape  # in elements
     direct: bool  # the array itself is that image array; else it is copied
+    repeats: bool  # cells of the array share memory, so that it can only be read
 
 
 class Placement(NamedTuple):
@@ -224,14 +229,15 @@ def place(fmt: DataFormat, itemsize: int, x_shape: Shape, y_shape: Shape, x_stri
         y_strides = dense_strides(y_shape, x_order, itemsize)
     axes = (*(axis for axis in x_order if axis in fmt.batch), fmt.c, fmt.h, fmt.w)
     x, y = Image.of(axes, x_shape, x_strides, itemsize), Image.of(axes, y_shape, y_strides, itemsize)
-    if cells_share_memory(y_shape, y_strides, itemsize):
+    repeats = cells_share_memory(x_shape, x_strides, itemsize), cells_share_memory(y_shape, y_strides, itemsize)
+    if repeats[1]:
         y = Image(y.shape, None)
     exchanged = is_exchanged(fmt.h, fmt.w, (x_shape, x_strides), (y_shape, y_strides))
     layout, x_direct, y_direct = choose_layout(x, y, exchanged)
 
-    def side(shape: Shape, strides: Shape, image: Image, direct: bool) -> Side:
-        if direct:
-            return Side(shape, strides, image.shape, image.filled_in(layout), True)
-        return Side(shape, strides, image.shape, dense_strides(image.shape, LAYOUTS[layout], 1), False)
+    def side(shape: Shape, strides: Shape, image: Image, direct: bool, repeats: bool) -> Side:
+        steps = image.filled_in(layout) if direct else dense_strides(image.shape, LAYOUTS[layout], 1)
+        return Side(shape, strides, image.shape, steps, direct, repeats)
 
-    return Placement(layout, axes, side(x_shape, x_strides, x, x_direct), side(y_shape, y_strides, y, y_direct))
+    return Placement(layout, axes, side(x_shape, x_strides, x, x_direct, repeats[0]),
+                     side(y_shape, y_strides, y, y_direct, repeats[1]))

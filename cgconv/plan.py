@@ -13,6 +13,8 @@ import numpy.typing as npt
 from . import _core, arrays, formats, spec
 
 Array = np.ndarray[Any, Any]
+
+_DTYPE_NAMES = {4: "float32", 8: "float64"}  # dtype.name is slow
 PassName = Literal["forward", "backward_input", "backward_weight"]
 
 _PASSES: dict[str, int] = {
@@ -95,7 +97,7 @@ class Plan:
         mode, value = spec.pad_mode(spec.padding_value("padding_value", padding_value))
         lo, hi = spec.clamp("clamp", clamp)
         problem = _core.Spec(
-            self._dtype.name, (1, x_shape[fmt.c], x_shape[fmt.h], x_shape[fmt.w]), self._weight_shape[2:], groups,
+            _DTYPE_NAMES[self._dtype.itemsize], (1, x_shape[fmt.c], x_shape[fmt.h], x_shape[fmt.w]), self._weight_shape[2:], groups,
             self._weight_shape[0] // groups, spec.pair("stride", stride), spec.pair("dilation", dilation, "(h, w)"),
             None if pads == "same" else pads, mode, value, lo, hi)
         oh, ow = problem.output_size()
@@ -224,7 +226,7 @@ class Plan:
     def _new_image(self, side: formats.Side) -> tuple[Array, Array]:
         """A new image array as planned, and its view in the axes of the caller."""
         if side.direct:
-            if formats.cells_share_memory(side.shape, side.strides, self._dtype.itemsize):
+            if side.repeats:
                 raise ValueError(f"the plan is for an array whose cells share memory, of strides {side.strides}")
             array = arrays.empty(side.shape, side.strides, self._dtype)
             return self._view(array, side), array
@@ -246,14 +248,15 @@ class Plan:
         target = arrays.output_array("out", out, self._dtype)
         if target.shape != side.shape:
             raise ValueError(f"out.shape={target.shape}: must be {side.shape}")
-        if formats.cells_share_memory(target.shape, target.strides, self._dtype.itemsize):
+        stands = self._stands_as_planned(target, side)
+        if side.repeats if stands else formats.cells_share_memory(target.shape, target.strides, target.itemsize):
             raise ValueError(f"out has cells that share memory: its strides are {target.strides}")
-        if not arrays.is_apart("out", target, inputs) or not self._stands_as_planned(target, side):
+        if arrays.is_apart("out", target, inputs) and stands:
+            run(self._view(target, side))
+        else:
             image, array = self._new_image(side)
             run(image)
             target[...] = array
-        else:
-            run(self._view(target, side))
         return out
 
 

@@ -33,10 +33,12 @@ def shown(value: object) -> str:
 
 def integer(name: str, value: object, minimum: int, maximum: int = LARGEST, rule: str | None = None) -> int:
     """An int between minimum and maximum; bools and floats, 2.0 too, are none. `rule` replaces the standard words."""
+    if type(value) is int and minimum <= value <= maximum:
+        return value
     rule = rule or ("must be a positive int" if minimum == 1 else f"must be an int, at least {minimum}")
-    if isinstance(value, bool):
-        raise TypeError(f"{name}={value}: {rule}")
     try:
+        if isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", "i") not in "iu":
+            raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"{name}={shown(value)}: {rule}") from None

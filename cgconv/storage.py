@@ -44,7 +44,7 @@ def save(layer: GroupedConvolution2DLayer, path: Any) -> None:
         arrays["bias"] = layer.bias.transpose(3, 2, 0, 1).reshape(-1)
     if target.suffix == ".npz":
         with whole_file(target) as file:
-            np.savez(file, allow_pickle=False, properties=np.array(properties), **arrays)
+            np.savez(file, properties=np.array(properties), **arrays)
     else:
         content = _safetensors().save(arrays, {"cgconv": properties})
         with whole_file(target) as file:
