@@ -27,7 +27,7 @@ int64_t cgc_pad_source(cgconv_pad_mode mode, int64_t position, int64_t extent) {
 /* Cells of one line whose columns all lie outside it. */
 static void fetch_outside(const cgc_kernels *kernels, const cgc_plane *plane, const char *line, int64_t col,
                           int64_t step, int64_t count, char *y) {
-    if (plane->mode == CGCONV_PAD_CONSTANT || plane->w < 1) {
+    if (plane->mode == CGCONV_PAD_CONSTANT) {
         kernels->fill(y, plane->value, count);
         return;
     }
@@ -40,7 +40,7 @@ static void fetch_outside(const cgc_kernels *kernels, const cgc_plane *plane, co
 void cgc_fetch(const cgc_kernels *kernels, const cgc_plane *plane, const char *base, int64_t row, int64_t col,
                int64_t step, int64_t count, char *y) {
     int64_t source = cgc_pad_source(plane->mode, row, plane->h);
-    if (source < 0) {
+    if (source < 0 || plane->w < 1) { /* an array without columns may be NULL */
         kernels->fill(y, plane->value, count);
         return;
     }
