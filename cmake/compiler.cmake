@@ -1,6 +1,8 @@
 # What the C compiler understands: warnings, floating-point rules, the flags of each instruction set.
 # It must not know targets, only fill CGCONV_COMPILE_OPTIONS and CGCONV_ISA_TABLES.
 include(CheckCCompilerFlag)
+include(CheckSymbolExists)
+include(CheckSymbolExists)
 
 # Contraction is the kernels' own decision, so that every build computes the same bits.
 set(CGCONV_COMPILE_OPTIONS "")
@@ -19,7 +21,7 @@ if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
 endif()
 
 # Each instruction set is one file, compiled with its own flags. A file whose flags are unknown here compiles to an
-# absent table; the choice among those that exist is made at run time.
+# absent table; the choice among those that exist is made at run time. NEON needs no flags where it exists.
 set(CGCONV_AVX2_FLAGS -mavx2 -mfma)
 set(CGCONV_AVX512_FLAGS -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma)
 set(CGCONV_ISA_TABLES nofma scalar)
@@ -31,6 +33,15 @@ foreach(isa IN ITEMS avx2 avx512)
     list(APPEND CGCONV_ISA_TABLES ${isa})
   endif()
 endforeach()
+# Every AArch64 has NEON, so its file needs no flags.
+check_symbol_exists(__aarch64__ stddef.h CGCONV_HAS_NEON)
+if(CGCONV_HAS_NEON)
+  list(APPEND CGCONV_ISA_TABLES neon)
+endif()
+check_symbol_exists(__aarch64__ arm_neon.h CGCONV_HAS_NEON)
+if(CGCONV_HAS_NEON)
+  list(APPEND CGCONV_ISA_TABLES neon)
+endif()
 
 # Called once the target exists, from the directory of the target.
 function(cgconv_set_isa_flags)
