@@ -1,4 +1,5 @@
 """The types of the extension module; src/pyx/_core.pyx documents it."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,7 +51,11 @@ class Plan:
     def threads(self, which: int) -> int: ...
     def workspace_nbytes(self, which: int) -> int: ...
     def forward(
-        self, x: np.ndarray[Any, Any], weight: np.ndarray[Any, Any], bias: np.ndarray[Any, Any] | None, y: np.ndarray[Any, Any]
+        self,
+        x: np.ndarray[Any, Any],
+        weight: np.ndarray[Any, Any],
+        bias: np.ndarray[Any, Any] | None,
+        y: np.ndarray[Any, Any],
     ) -> None: ...
     def backward_input(
         self, dy: np.ndarray[Any, Any], weight: np.ndarray[Any, Any], dx: np.ndarray[Any, Any]

@@ -183,7 +183,7 @@ def choose_layout(x: Image, y: Image, exchanged: bool) -> tuple[str, bool, bool]
 
 
 def is_exchanged(h: int, w: int, *arrays: tuple[Shape, Shape]) -> bool:
-    """Whether height and width are exchanged in memory, as in MATLAB: a step down is shorter than a step to the right.
+    """Whether height and width are exchanged in memory, as in MATLAB: a step down is shorter than one to the right.
 
     `arrays` are shapes and strides, of which the first that has both rows and columns decides. It is part of what
     fixes the bits of a result, so it depends on nothing else.

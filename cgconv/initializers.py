@@ -38,14 +38,12 @@ def checked(name: str, value: object, names: tuple[str, ...]) -> Initializer:
     return value if callable(value) else spec.choice(name, value, names, also="a function, ")
 
 
-def generator(seed: object) -> np.random.Generator:
-    """The source of random numbers that a seed stands for; a Generator is used itself."""
-    if isinstance(seed, (np.random.Generator, np.random.SeedSequence)):
-        return np.random.default_rng(seed)
-    if seed is None:
-        return np.random.default_rng()
+def checked_seed(name: str, value: object) -> Any:
+    """What numpy.random.default_rng takes as a seed; a Generator is used itself."""
+    if value is None or isinstance(value, (np.random.Generator, np.random.SeedSequence)):
+        return value
     rule = "must be an int that is not negative, None or a numpy.random.Generator"
-    return np.random.default_rng(spec.integer("seed", seed, 0, 2**128 - 1, rule))
+    return spec.integer(name, value, 0, 2**128 - 1, rule)
 
 
 def draw(name: str, initializer: Initializer, shape: Shape, rng: np.random.Generator,

@@ -125,8 +125,8 @@ class GroupedConvolution2DLayer:
         self._format = formats.parse("data_format", data_format)
         self._dtype = checked_dtype("dtype", dtype)
         self._padding = spec.padding("padding", padding)
-        self._rng = initializers.generator(seed)
-        self._seed = seed
+        self._seed = initializers.checked_seed("seed", seed)
+        self._rng = np.random.default_rng(self._seed)
         self.filter_size = filter_size
         self.num_filters_per_group = num_filters_per_group
         self.num_groups = num_groups
@@ -161,7 +161,7 @@ class GroupedConvolution2DLayer:
 
     @property
     def padding_mode(self) -> str:
-        """ "manual" or "same"."""
+        """How the padding was given: "manual" or "same"."""
         return "same" if self._padding == "same" else "manual"
 
     @property
@@ -254,11 +254,10 @@ class GroupedConvolution2DLayer:
         """A parameter that was given, as a new buffer for the kernels."""
         array = arrays.real_array(name, value)
         self._check_parameter(name, array.shape, weights_shape)
-        ordered = array.transpose(4, 3, 2, 0, 1) if name == "weights" else array.transpose(3, 2, 0, 1)
+        ordered = array.transpose(4, 3, 2, 0, 1) if name == "weights" else array[0, 0].T  # G and F outermost
         buffer = np.empty(ordered.shape, self._dtype)
         buffer[...] = ordered
-        outputs = ordered.shape[0] * ordered.shape[1]
-        return buffer.reshape(outputs, *ordered.shape[2:]) if name == "weights" else buffer.reshape(outputs)
+        return buffer.reshape(-1, *ordered.shape[2:])
 
     @staticmethod
     def _check_parameter(name: str, shape: tuple[int, ...], weights_shape: tuple[int | str, ...]) -> None:
@@ -273,7 +272,7 @@ class GroupedConvolution2DLayer:
 
     def _plan(self, name: str, x_shape: tuple[int, ...], threads: int | None, *, x_strides: Any = None,
               y_strides: Any = None) -> Plan:
-        """The plan for inputs of this shape; now the layer is initialised. `name` is the argument's, for messages."""
+        """The plan for inputs of this shape. It initialises the layer. `name` is the argument's, for messages."""
         channels = x_shape[formats.of_ndim(self._format, name, len(x_shape)).c]
         groups, per_group = self._split(channels)
         plan = Plan(x_shape, (self.num_filters_per_group * groups, per_group, *self.filter_size), stride=self.stride,

@@ -97,9 +97,9 @@ class Plan:
         mode, value = spec.pad_mode(spec.padding_value("padding_value", padding_value))
         lo, hi = spec.clamp("clamp", clamp)
         problem = _core.Spec(
-            _DTYPE_NAMES[self._dtype.itemsize], (1, x_shape[fmt.c], x_shape[fmt.h], x_shape[fmt.w]), self._weight_shape[2:], groups,
-            self._weight_shape[0] // groups, spec.pair("stride", stride), spec.pair("dilation", dilation, "(h, w)"),
-            None if pads == "same" else pads, mode, value, lo, hi)
+            _DTYPE_NAMES[self._dtype.itemsize], (1, x_shape[fmt.c], x_shape[fmt.h], x_shape[fmt.w]),
+            self._weight_shape[2:], groups, self._weight_shape[0] // groups, spec.pair("stride", stride),
+            spec.pair("dilation", dilation, "(h, w)"), None if pads == "same" else pads, mode, value, lo, hi)
         oh, ow = problem.output_size()
         y_shape = formats.replace_axes(fmt, x_shape, self._weight_shape[0], oh, ow)
         self._place = place = formats.place(fmt, self._dtype.itemsize, x_shape, y_shape, x_strides, y_strides)

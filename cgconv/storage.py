@@ -44,7 +44,8 @@ def save(layer: GroupedConvolution2DLayer, path: Any) -> None:
         arrays["bias"] = layer.bias.transpose(3, 2, 0, 1).reshape(-1)
     if target.suffix == ".npz":
         with whole_file(target) as file:
-            np.savez(file, properties=np.array(properties), **arrays)
+            parts: dict[str, Any] = {"properties": np.array(properties), **arrays}
+            np.savez(file, **parts)
     else:
         content = _safetensors().save(arrays, {"cgconv": properties})
         with whole_file(target) as file:

@@ -1,4 +1,4 @@
-"""The library around the convolutions: threads, what it says about itself, its C files, its names, and how it is imported."""
+"""The library around the convolutions: threads, what it says of itself, its C files, its names, and its import."""
 
 import doctest
 import importlib
@@ -21,12 +21,18 @@ SOURCE = Path(__file__).parent.parent / "cgconv"
 
 def run(*arguments, folder, **variables):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CGCONV_", "OMP_"))}
-    done = subprocess.run([sys.executable, *arguments], cwd=folder, env={**environment, **variables}, text=True,
-                          capture_output=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**environment, **variables},
+        text=True,
+        capture_output=True,
+        timeout=300,
+    )
     return done.stdout.strip(), done.stderr.strip()
 
 
-# ---- threads -----------------------------------------------------------------------------------------------------------
+# ---- threads -----------------------------------------------------------------------------------------------
 
 
 def test_the_number_of_threads_is_what_was_set(restored_num_threads):
@@ -39,11 +45,17 @@ def test_the_number_of_threads_is_what_was_set(restored_num_threads):
     assert cgconv.get_num_threads() == default or "CGCONV_NUM_THREADS" in os.environ
 
 
-@pytest.mark.parametrize("n, kind, words", [
-    (0, ValueError, "n=0: must be a positive int, or None for the default"), (-2, ValueError, "n=-2: must be"),
-    (1.0, TypeError, "n=1.0: must be"), (True, TypeError, "n=True: must be"), ("2", TypeError, "n='2': must be"),
-    (2**40, ValueError, "n=1099511627776 is too large"),
-])
+@pytest.mark.parametrize(
+    "n, kind, words",
+    [
+        (0, ValueError, "n=0: must be a positive int, or None for the default"),
+        (-2, ValueError, "n=-2: must be"),
+        (1.0, TypeError, "n=1.0: must be"),
+        (True, TypeError, "n=True: must be"),
+        ("2", TypeError, "n='2': must be"),
+        (2**40, ValueError, "n=1099511627776 is too large"),
+    ],
+)
 def test_a_bad_number_of_threads_is_refused_and_changes_nothing(n, kind, words, restored_num_threads):
     cgconv.set_num_threads(2)
     with pytest.raises(kind, match=re.escape(words)):
@@ -51,10 +63,14 @@ def test_a_bad_number_of_threads_is_refused_and_changes_nothing(n, kind, words, 
     assert cgconv.get_num_threads() == 2
 
 
-@pytest.mark.parametrize("variables, threads", [
-    ({"CGCONV_NUM_THREADS": "3"}, "3"), ({"OMP_NUM_THREADS": "2"}, "2"),
-    ({"CGCONV_NUM_THREADS": "3", "OMP_NUM_THREADS": "2"}, "3"),
-])
+@pytest.mark.parametrize(
+    "variables, threads",
+    [
+        ({"CGCONV_NUM_THREADS": "3"}, "3"),
+        ({"OMP_NUM_THREADS": "2"}, "2"),
+        ({"CGCONV_NUM_THREADS": "3", "OMP_NUM_THREADS": "2"}, "3"),
+    ],
+)
 def test_variables_set_the_number_of_threads(variables, threads, tmp_path):
     if cgconv.show_config("dicts")["threading"] == "serial":
         threads = "1"
@@ -62,7 +78,7 @@ def test_variables_set_the_number_of_threads(variables, threads, tmp_path):
     assert out == threads
 
 
-# ---- the library -------------------------------------------------------------------------------------------------------
+# ---- the library -------------------------------------------------------------------------------------------
 
 
 def test_the_configuration_names_what_is_in_use(capsys):
@@ -80,7 +96,9 @@ def test_the_configuration_names_what_is_in_use(capsys):
 
 def test_the_variable_caps_the_instruction_set(tmp_path):
     for isa in cgconv.isa_alternatives():
-        out, _ = run("-c", "import cgconv; print(cgconv.show_config('dicts')['isa'])", folder=tmp_path, CGCONV_ISA=isa)
+        out, _ = run(
+            "-c", "import cgconv; print(cgconv.show_config('dicts')['isa'])", folder=tmp_path, CGCONV_ISA=isa
+        )
         assert out == isa
     _, error = run("-c", "import cgconv; cgconv.conv2d([[[[1]]]], [[[[1]]]])", folder=tmp_path, CGCONV_ISA="mmx")
     assert "ValueError" in error.splitlines()[-1] and "mmx" in error.splitlines()[-1]
@@ -99,20 +117,25 @@ def test_a_package_without_c_files_says_so(monkeypatch, tmp_path):
             ask()
 
 
-# ---- importing ---------------------------------------------------------------------------------------------------------
+# ---- importing ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def clone(tmp_path):
     """A folder with the package's sources and nothing compiled, as the root of a clone."""
-    shutil.copytree(SOURCE, tmp_path / "clone" / "cgconv",
-                    ignore=lambda _, names: [name for name in names if name.startswith(("_core.c", "__pycache__"))])
+    shutil.copytree(
+        SOURCE,
+        tmp_path / "clone" / "cgconv",
+        ignore=lambda _, names: [name for name in names if name.startswith(("_core.c", "__pycache__"))],
+    )
     return tmp_path / "clone"
 
 
 def test_in_a_clone_everything_comes_from_the_installed_package(clone):
-    script = ("import cgconv, cgconv.layer, cgconv._core; print(cgconv.__file__); print(cgconv.layer.__file__); "
-              "print(cgconv._core.__file__); print(cgconv.conv2d([[[[2.0]]]], [[[[3.0]]]]))")
+    script = (
+        "import cgconv, cgconv.layer, cgconv._core; print(cgconv.__file__); print(cgconv.layer.__file__); "
+        "print(cgconv._core.__file__); print(cgconv.conv2d([[[[2.0]]]], [[[[3.0]]]]))"
+    )
     out, error = run("-c", script, folder=clone)
     assert not error
     source, layer, core, result = out.splitlines()
@@ -140,9 +163,14 @@ def test_every_public_name_is_documented_and_typed():
         thing = getattr(cgconv, name)
         assert inspect.getdoc(thing), name
         if inspect.isclass(thing):
-            undocumented = [member for member, value in vars(thing).items()
-                            if not member.startswith("_") and not inspect.getdoc(value)]
-            assert not undocumented or undocumented == ["num_inputs", "input_names", "num_outputs", "output_names"], name
+            undocumented = [
+                member
+                for member, value in vars(thing).items()
+                if not member.startswith("_") and not inspect.getdoc(value)
+            ]
+            assert not undocumented or undocumented == ["num_inputs", "input_names", "num_outputs", "output_names"], (
+                name
+            )
     assert (PACKAGE / "py.typed").is_file()
 
 
@@ -157,13 +185,14 @@ def test_the_examples_of_the_documentation_are_true(name):
 
 def test_the_main_entry_points_have_examples():
     finder = doctest.DocTestFinder()
-    for thing in (cgconv.conv2d, cgconv.conv2d_backward_input, cgconv.conv2d_backward_weight, cgconv.pad2d, cgconv.Plan,
-                  cgconv.GroupedConvolution2DLayer, cgconv.grouped_convolution2d_layer, cgconv.load_layer):
+    for thing in (
+        cgconv.conv2d,
+        cgconv.conv2d_backward_input,
+        cgconv.conv2d_backward_weight,
+        cgconv.pad2d,
+        cgconv.Plan,
+        cgconv.GroupedConvolution2DLayer,
+        cgconv.grouped_convolution2d_layer,
+        cgconv.load_layer,
+    ):
         assert any(test.examples for test in finder.find(thing)), thing
-
-
-def test_only_numpy_is_needed(tmp_path):
-    script = ("import sys; import cgconv, cgconv.bank; names = {name.split('.')[0] for name in sys.modules}; "
-              "print({'PIL', 'cv2', 'safetensors', 'scipy', 'skimage', 'torch', 'tqdm'} & names)")
-    out, error = run("-c", script, folder=tmp_path)
-    assert not error and out == "set()"

@@ -45,8 +45,13 @@ def refusal(kind, call, *args, **keywords):
 KEYWORDS = [  # keyword, value, exception, what the message says
     ("groups", 3, ValueError, "groups=3 does not divide the 8 input channels"),
     ("groups", 8, ValueError, "groups=8 does not divide the 12 output channels of weight.shape=(12, 2, 3, 3)"),
-    ("groups", 2, ValueError, "weight.shape=(12, 2, 3, 3) takes 2 channels per group, but the input has 8 channels in "
-                              "groups=2, which makes 4"),
+    (
+        "groups",
+        2,
+        ValueError,
+        "weight.shape=(12, 2, 3, 3) takes 2 channels per group, but the input has 8 channels in "
+        "groups=2, which makes 4",
+    ),
     ("groups", 0, ValueError, "groups=0: must be a positive int"),
     ("groups", -1, ValueError, "groups=-1: must be a positive int"),
     ("groups", 4.0, TypeError, "groups=4.0: must be a positive int"),
@@ -70,8 +75,13 @@ KEYWORDS = [  # keyword, value, exception, what the message says
     ("dilation", -2, ValueError, "dilation=-2: must be a positive int, or two of them (h, w)"),
     ("dilation", (1, None), TypeError, "dilation[1]=None: must be a positive int"),
     ("dilation", {1, 2}, TypeError, "dilation={1, 2}: must be a positive int, or two of them (h, w)"),
-    ("padding", -1, ValueError, "padding=-1: must be an int, (top and bottom, left and right) or (top, bottom, left, right), "
-                                "'same' or 'valid'; none negative"),
+    (
+        "padding",
+        -1,
+        ValueError,
+        "padding=-1: must be an int, (top and bottom, left and right) or (top, bottom, left, right), "
+        "'same' or 'valid'; none negative",
+    ),
     ("padding", (1, -2), ValueError, "padding[1]=-2: a pad must be an int that is not negative"),
     ("padding", (1, 2, 3), ValueError, "padding=(1, 2, 3) has 3 items"),
     ("padding", (1,), ValueError, "padding=(1,) has 1 items"),
@@ -81,8 +91,13 @@ KEYWORDS = [  # keyword, value, exception, what the message says
     ("padding", None, TypeError, "padding=None: must be an int"),
     ("padding", "SAME", ValueError, "padding='SAME': must be ints, 'same' or 'valid'"),
     ("padding", 2**64, ValueError, "is too large: the limit is"),
-    ("padding_value", "reflect", ValueError, "padding_value='reflect': must be a number, 'symmetric-include-edge', "
-                                             "'symmetric-exclude-edge', 'replicate' or 'circular'"),
+    (
+        "padding_value",
+        "reflect",
+        ValueError,
+        "padding_value='reflect': must be a number, 'symmetric-include-edge', "
+        "'symmetric-exclude-edge', 'replicate' or 'circular'",
+    ),
     ("padding_value", "", ValueError, "padding_value='': must be a number"),
     ("padding_value", None, TypeError, "padding_value=None: must be a real number"),
     ("padding_value", 1j, TypeError, "padding_value=1j: must be a real number"),
@@ -159,12 +174,17 @@ ARRAYS = [  # arguments of conv2d in groups=4 that differ from good ones, except
     ({"out": np.broadcast_to(np.float32(0), (2, 12, 4, 5))}, ValueError, "out is read-only"),
     ({"out": [[0.0]]}, TypeError, "out=[[0.0]]: must be an array"),
     ({"out": OnGPU()}, TypeError, "out, a OnGPU, lies on a device"),
-    ({"out": np.lib.stride_tricks.as_strided(np.zeros(99, "float32"), (2, 12, 4, 5), (4, 4, 4, 4))}, ValueError,
-     "out has cells that share memory"),
+    (
+        {"out": np.lib.stride_tricks.as_strided(np.zeros(99, "float32"), (2, 12, 4, 5), (4, 4, 4, 4))},
+        ValueError,
+        "out has cells that share memory",
+    ),
 ]
 
 
-@pytest.mark.parametrize("arguments, kind, words", ARRAYS, ids=[f"{i}-{'-'.join(a[0])}" for i, a in enumerate(ARRAYS)])
+@pytest.mark.parametrize(
+    "arguments, kind, words", ARRAYS, ids=[f"{i}-{'-'.join(a[0])}" for i, a in enumerate(ARRAYS)]
+)
 def test_a_bad_array_is_refused(arguments, kind, words):
     good = {"x": X, "weight": WEIGHT, "bias": BIAS}
     assert words in refusal(kind, cgconv.conv2d, **{**good, **arguments}, groups=4)
@@ -172,16 +192,23 @@ def test_a_bad_array_is_refused(arguments, kind, words):
 
 def test_a_filter_larger_than_the_padded_input_is_refused_with_the_sizes():
     for keywords in ({}, {"padding": 1}, {"dilation": 3}):
-        message = refusal(ValueError, cgconv.conv2d, np.ones((1, 1, 2, 9), "float32"), np.ones((1, 1, 5, 1), "float32"),
-                          **keywords)
+        message = refusal(
+            ValueError, cgconv.conv2d, np.ones((1, 1, 2, 9), "float32"), np.ones((1, 1, 5, 1), "float32"), **keywords
+        )
         assert "2" in message and "5" in message
 
 
 def test_the_pad_of_an_empty_axis_is_refused_unless_it_is_constant():
     for mode in ("replicate", "circular", "symmetric-include-edge", "symmetric-exclude-edge"):
         for shape in ((1, 1, 0, 5), (1, 1, 5, 0)):
-            assert refusal(ValueError, cgconv.conv2d, np.ones(shape, "float32"), np.ones((1, 1, 1, 1), "float32"),
-                           padding=1, padding_value=mode)
+            assert refusal(
+                ValueError,
+                cgconv.conv2d,
+                np.ones(shape, "float32"),
+                np.ones((1, 1, 1, 1), "float32"),
+                padding=1,
+                padding_value=mode,
+            )
             assert mode in refusal(ValueError, cgconv.pad2d, np.ones(shape), 1, mode)
 
 
@@ -206,31 +233,42 @@ def test_sizes_that_overflow_are_refused_before_anything_is_allocated(sizes):
         cgconv.Plan(**{"x_shape": X.shape, "weight_shape": WEIGHT.shape, "groups": 4, **sizes})
 
 
-@pytest.mark.parametrize("shape, kind, words", [
-    (5, TypeError, "x_shape=5: must be a sequence of ints"),
-    ("NCHW", TypeError, "x_shape='NCHW': must be a sequence of ints"),
-    ((2, 8, -1, 7), ValueError, "x_shape[2]=-1: must be an int, at least 0"),
-    ((2, 8, 6.0, 7), TypeError, "x_shape[2]=6.0: must be an int, at least 0"),
-    ((2, 8, 6, 2**63), ValueError, "x_shape[3]=9223372036854775808 is too large"),
-])
+@pytest.mark.parametrize(
+    "shape, kind, words",
+    [
+        (5, TypeError, "x_shape=5: must be a sequence of ints"),
+        ("NCHW", TypeError, "x_shape='NCHW': must be a sequence of ints"),
+        ((2, 8, -1, 7), ValueError, "x_shape[2]=-1: must be an int, at least 0"),
+        ((2, 8, 6.0, 7), TypeError, "x_shape[2]=6.0: must be an int, at least 0"),
+        ((2, 8, 6, 2**63), ValueError, "x_shape[3]=9223372036854775808 is too large"),
+    ],
+)
 def test_a_bad_shape_is_refused(shape, kind, words):
     assert words in refusal(kind, cgconv.Plan, shape, WEIGHT.shape, groups=4)
-    assert words.replace("x_shape", "input_shape") in refusal(kind, cgconv.conv2d_backward_input, DY, WEIGHT, shape,
-                                                             groups=4)
-    assert words.replace("x_shape", "weight_shape") in refusal(kind, cgconv.conv2d_backward_weight, X, DY, shape, groups=4)
+    assert words.replace("x_shape", "input_shape") in refusal(
+        kind, cgconv.conv2d_backward_input, DY, WEIGHT, shape, groups=4
+    )
+    assert words.replace("x_shape", "weight_shape") in refusal(
+        kind, cgconv.conv2d_backward_weight, X, DY, shape, groups=4
+    )
 
 
 def test_the_gradient_of_an_output_must_have_its_shape():
     assert "dy.shape=(2, 12, 4, 4): must be (2, 12, 4, 5)" in refusal(
-        ValueError, cgconv.conv2d_backward_input, DY[..., :4], WEIGHT, X.shape, groups=4)
+        ValueError, cgconv.conv2d_backward_input, DY[..., :4], WEIGHT, X.shape, groups=4
+    )
     assert "dy.shape=(2, 12, 4, 4): must be (2, 12, 4, 5)" in refusal(
-        ValueError, cgconv.conv2d_backward_weight, X, DY[..., :4], WEIGHT.shape, groups=4)
+        ValueError, cgconv.conv2d_backward_weight, X, DY[..., :4], WEIGHT.shape, groups=4
+    )
     assert "input_shape=(8, 6, 7) has 3 axes, and dy has 4" in refusal(
-        ValueError, cgconv.conv2d_backward_input, DY, WEIGHT, X.shape[1:], groups=4)
+        ValueError, cgconv.conv2d_backward_input, DY, WEIGHT, X.shape[1:], groups=4
+    )
     assert "x has 4 axes, and dy has 3" in refusal(
-        ValueError, cgconv.conv2d_backward_weight, X, DY[0], WEIGHT.shape, groups=4)
+        ValueError, cgconv.conv2d_backward_weight, X, DY[0], WEIGHT.shape, groups=4
+    )
     assert "dy has the type float64 and weight float32" in refusal(
-        TypeError, cgconv.conv2d_backward_input, DY.astype("float64"), WEIGHT, X.shape, groups=4)
+        TypeError, cgconv.conv2d_backward_input, DY.astype("float64"), WEIGHT, X.shape, groups=4
+    )
 
 
 def test_an_out_that_shares_memory_with_an_input_is_refused_and_nothing_is_written():
@@ -243,11 +281,13 @@ def test_an_out_that_shares_memory_with_an_input_is_refused_and_nothing_is_writt
     assert "out shares memory with x" in refusal(ValueError, cgconv.conv2d, x.view(">f4"), weight, out=x)
     assert "out shares memory with dy" in refusal(ValueError, cgconv.conv2d_backward_input, x, weight, x.shape, out=x)
     small = weight[:, :1].reshape(1, 8, 1, 1)
-    assert "out shares memory with weight" in refusal(ValueError, cgconv.conv2d, np.ones((1, 1, 1, 1), "float32"),
-                                                      weight[:, :1], out=small)
+    assert "out shares memory with weight" in refusal(
+        ValueError, cgconv.conv2d, np.ones((1, 1, 1, 1), "float32"), weight[:, :1], out=small
+    )
     bias = np.ones(8, "float32")
-    assert "out shares memory with bias" in refusal(ValueError, cgconv.conv2d, np.ones((1, 8, 1, 1), "float32"), weight,
-                                                    bias, out=bias.reshape(1, 8, 1, 1))
+    assert "out shares memory with bias" in refusal(
+        ValueError, cgconv.conv2d, np.ones((1, 8, 1, 1), "float32"), weight, bias, out=bias.reshape(1, 8, 1, 1)
+    )
     assert np.array_equal(memory, before)
 
 
@@ -273,25 +313,30 @@ def test_a_bad_argument_of_a_plan_is_refused(keywords, kind, words):
 def test_a_plan_refuses_arrays_of_another_shape():
     plan = cgconv.Plan(X.shape, WEIGHT.shape, groups=4)
     assert "x.shape=(1, 8, 6, 7): must be (2, 8, 6, 7)" in refusal(ValueError, plan.forward, X[:1], WEIGHT)
-    assert "weight.shape=(12, 2, 3, 2): must be (12, 2, 3, 3)" in refusal(ValueError, plan.forward, X, WEIGHT[..., :2])
+    assert "weight.shape=(12, 2, 3, 2): must be (12, 2, 3, 3)" in refusal(
+        ValueError, plan.forward, X, WEIGHT[..., :2]
+    )
     assert "x has the type complex64" in refusal(TypeError, plan.forward, X.astype("complex64"), WEIGHT)
     assert "dy.shape=(12, 4, 5): must be (2, 12, 4, 5)" in refusal(ValueError, plan.backward_input, DY[0], WEIGHT)
     assert "dy.shape=(12, 4, 5): must be (2, 12, 4, 5)" in refusal(ValueError, plan.backward_weight, X, DY[0])
 
 
-@pytest.mark.parametrize("arguments, kind, words", [
-    (("same",), TypeError, "padding='same'"),
-    ((-1,), ValueError, "padding=-1: must be an int"),
-    (((1, 2, 3),), ValueError, "padding=(1, 2, 3) has 3 items"),
-    ((1, "mirror"), ValueError, "padding_value='mirror': must be a number, 'symmetric-include-edge'"),
-    ((1, 256), (ValueError, TypeError), "padding_value=256 "),
-    ((1, 0.5), ValueError, "padding_value=0.5 cannot be held by an array of uint8"),
-    ((1, -1), (ValueError, TypeError), "padding_value=-1 "),
-    ((1, math.nan), ValueError, "padding_value=nan cannot be held by an array of uint8"),
-    ((1, 1j), ValueError, "padding_value=1j cannot be held by an array of uint8"),
-    ((1, [1]), TypeError, "padding_value=[1]: must be a number"),
-    ((1, None), TypeError, "padding_value=None "),
-])
+@pytest.mark.parametrize(
+    "arguments, kind, words",
+    [
+        (("same",), TypeError, "padding='same'"),
+        ((-1,), ValueError, "padding=-1: must be an int"),
+        (((1, 2, 3),), ValueError, "padding=(1, 2, 3) has 3 items"),
+        ((1, "mirror"), ValueError, "padding_value='mirror': must be a number, 'symmetric-include-edge'"),
+        ((1, 256), (ValueError, TypeError), "padding_value=256 "),
+        ((1, 0.5), ValueError, "padding_value=0.5 cannot be held by an array of uint8"),
+        ((1, -1), (ValueError, TypeError), "padding_value=-1 "),
+        ((1, math.nan), ValueError, "padding_value=nan cannot be held by an array of uint8"),
+        ((1, 1j), ValueError, "padding_value=1j cannot be held by an array of uint8"),
+        ((1, [1]), TypeError, "padding_value=[1]: must be a number"),
+        ((1, None), TypeError, "padding_value=None "),
+    ],
+)
 def test_pad2d_refuses_what_it_cannot_do(arguments, kind, words):
     with pytest.raises(kind, match=re.escape(words)):
         cgconv.pad2d(np.ones((1, 3, 3), "uint8"), *arguments)

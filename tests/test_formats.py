@@ -47,16 +47,24 @@ def test_an_alias_names_the_same_axes(alias, name):
     assert a[1:] == b[1:]
 
 
-@pytest.mark.parametrize("name, c, h, w, batch", [
-    ("SSCB", 2, 0, 1, (3,)), ("SSCBT", 2, 0, 1, (3, 4)), ("SSCT", 2, 0, 1, (3,)), ("USSUC", 4, 1, 2, (0, 3)),
-    ("SCS", 1, 0, 2, ()),
-])
+@pytest.mark.parametrize(
+    "name, c, h, w, batch",
+    [
+        ("SSCB", 2, 0, 1, (3,)),
+        ("SSCBT", 2, 0, 1, (3, 4)),
+        ("SSCT", 2, 0, 1, (3,)),
+        ("USSUC", 4, 1, 2, (0, 3)),
+        ("SCS", 1, 0, 2, ()),
+    ],
+)
 def test_all_but_s_and_c_are_batch_axes(name, c, h, w, batch):
     fmt = formats.parse("layout", name)
     assert (fmt.c, fmt.h, fmt.w, fmt.batch) == (c, h, w, batch)
 
 
-@pytest.mark.parametrize("name", ["", "SS", "SC", "SSCC", "SSSC", "SSCBB", "SSCTT", "nchw", "SSCX", "NCHWC", "S S C", 7, None])
+@pytest.mark.parametrize(
+    "name", ["", "SS", "SC", "SSCC", "SSSC", "SSCBB", "SSCTT", "nchw", "SSCX", "NCHWC", "S S C", 7, None]
+)
 def test_what_is_no_format_is_refused(name):
     with pytest.raises((ValueError, TypeError), match="layout=.*two S, one C"):
         cgconv.conv2d(np.ones((1, 2, 4, 4)), np.ones((2, 2, 1, 1)), layout=name)
@@ -98,17 +106,23 @@ def test_every_order_in_memory_gives_the_same_result_in_that_order(order):
     assert dx.transpose(order).flags.c_contiguous
 
 
-@pytest.mark.parametrize("name, shape", [("NCHW", (2, 5, 6)), ("NHWC", (5, 6, 2)), ("SSCB", (5, 6, 2)), ("BSSC", (5, 6, 2))])
+@pytest.mark.parametrize(
+    "name, shape", [("NCHW", (2, 5, 6)), ("NHWC", (5, 6, 2)), ("SSCB", (5, 6, 2)), ("BSSC", (5, 6, 2))]
+)
 def test_an_image_without_a_batch_gives_a_result_without_one(name, shape):
     x = integers(*shape)
     batch = name.replace("N", "B").index("B")
     y = cgconv.conv2d(x, WEIGHT, layout=name, **KEYWORDS)
-    assert y.tolist() == cgconv.conv2d(np.expand_dims(x, batch), WEIGHT, layout=name, **KEYWORDS).squeeze(batch).tolist()
+    assert (
+        y.tolist() == cgconv.conv2d(np.expand_dims(x, batch), WEIGHT, layout=name, **KEYWORDS).squeeze(batch).tolist()
+    )
 
 
 @pytest.mark.parametrize("shape", [(5, 6), (2, 1, 2, 5, 6), (6,)])
 def test_a_wrong_number_of_axes_is_refused(shape):
-    with pytest.raises(ValueError, match=f"x has {len(shape)} axes: the format 'NCHW' takes 4, or 3 without the batch"):
+    with pytest.raises(
+        ValueError, match=f"x has {len(shape)} axes: the format 'NCHW' takes 4, or 3 without the batch"
+    ):
         cgconv.conv2d(integers(*shape), WEIGHT, **KEYWORDS)
 
 
@@ -195,12 +209,16 @@ def test_overlapping_windows_of_one_array_run_where_they_stand(without_copies):
     assert cgconv.conv2d(windows, WEIGHT, padding="same", out=y).tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize("x", [
-    integers(2, 2, 5, 12)[..., ::2],
-    integers(2, 2, 5, 6)[..., ::-1],
-    in_order(integers(2, 2, 5, 6), (1, 2, 3, 0)),
-    integers(2, 2, 3, 2, 5, 6)[:, :, ::2].reshape(2, 4, 2, 5, 6)[:, :3],
-], ids=["every other column", "mirrored columns", "batch innermost", "a batch of parts"])
+@pytest.mark.parametrize(
+    "x",
+    [
+        integers(2, 2, 5, 12)[..., ::2],
+        integers(2, 2, 5, 6)[..., ::-1],
+        in_order(integers(2, 2, 5, 6), (1, 2, 3, 0)),
+        integers(2, 2, 3, 2, 5, 6)[:, :, ::2].reshape(2, 4, 2, 5, 6)[:, :3],
+    ],
+    ids=["every other column", "mirrored columns", "batch innermost", "a batch of parts"],
+)
 def test_an_array_that_no_layout_serves_is_copied_and_gives_the_same(x):
     layout = "NCHW" if x.ndim == 4 else "BTCSS"
     y = cgconv.conv2d(x, WEIGHT, layout=layout, **KEYWORDS)
@@ -241,8 +259,10 @@ def test_an_empty_image_is_all_padding():
     y = cgconv.conv2d(x, WEIGHT.astype("float64"), layout="NHWC", groups=2, padding=1, padding_value=2)
     assert y.shape == (2, 1, 6, 4)
     assert y[0, 0, 0].tolist() == (2 * WEIGHT.sum((1, 2, 3))).tolist()
-    assert cgconv.conv2d_backward_input(y, WEIGHT.astype("float64"), x.shape, layout="NHWC", groups=2,
-                                        padding=1).shape == x.shape
+    assert (
+        cgconv.conv2d_backward_input(y, WEIGHT.astype("float64"), x.shape, layout="NHWC", groups=2, padding=1).shape
+        == x.shape
+    )
 
 
 def test_the_layout_is_the_first_that_serves_both_arrays():
@@ -261,5 +281,13 @@ def test_the_layout_is_the_first_that_serves_both_arrays():
     assert layout(point, array(2, 5, 3, 3, order=(0, 1, 3, 2))) == ("NCWH", True, True)
     assert layout(point, array(2, 5, 3, 3, order=(0, 3, 2, 1))) == ("NWHC", True, True)
     assert layout(array(2, 3, 4, 4), array(2, 5, 3, 3, order=(3, 2, 1, 0))) == ("NCHW", True, False)
-    assert layout(array(2, 3, 4, 4, order=(1, 2, 3, 0)), array(2, 5, 3, 3, order=(0, 2, 3, 1))) == ("NHWC", False, True)
-    assert layout(array(2, 3, 4, 4, order=(1, 2, 3, 0)), array(2, 5, 3, 3, order=(1, 2, 3, 0))) == ("NCHW", False, False)
+    assert layout(array(2, 3, 4, 4, order=(1, 2, 3, 0)), array(2, 5, 3, 3, order=(0, 2, 3, 1))) == (
+        "NHWC",
+        False,
+        True,
+    )
+    assert layout(array(2, 3, 4, 4, order=(1, 2, 3, 0)), array(2, 5, 3, 3, order=(1, 2, 3, 0))) == (
+        "NCHW",
+        False,
+        False,
+    )

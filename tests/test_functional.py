@@ -17,20 +17,27 @@ RNG = np.random.default_rng(0)
 X = RNG.integers(-9, 10, (2, 4, 7, 8)).astype("float32")
 WEIGHT = RNG.integers(-9, 10, (6, 2, 3, 2)).astype("float32")  # 2 groups, 3 filters each
 BIAS = RNG.integers(-9, 10, 6).astype("float32")
-NUMPY_MODES = {"symmetric-include-edge": "symmetric", "symmetric-exclude-edge": "reflect", "replicate": "edge",
-               "circular": "wrap"}
+NUMPY_MODES = {
+    "symmetric-include-edge": "symmetric",
+    "symmetric-exclude-edge": "reflect",
+    "replicate": "edge",
+    "circular": "wrap",
+}
 
 
 def expected(x, weight, bias, pads=(0, 0, 0, 0), stride=(1, 1), dilation=(1, 1), groups=2, value=0):
-    t, b, l, r = pads
+    top, bottom, left, right = pads
     options = {"mode": NUMPY_MODES[value]} if isinstance(value, str) else {"constant_values": value}
-    xp = np.pad(x.astype("float64"), ((0, 0), (0, 0), (t, b), (l, r)), **options)
+    xp = np.pad(x.astype("float64"), ((0, 0), (0, 0), (top, bottom), (left, right)), **options)
     (kh, kw), (dh, dw) = weight.shape[2:], dilation
     windows = np.lib.stride_tricks.sliding_window_view(xp, ((kh - 1) * dh + 1, (kw - 1) * dw + 1), (2, 3))
-    windows = windows[:, :, ::stride[0], ::stride[1], ::dh, ::dw]
+    windows = windows[:, :, :: stride[0], :: stride[1], ::dh, ::dw]
     n, c, oh, ow = windows.shape[:4]
-    y = np.einsum("ngcijuv,gfcuv->ngfij", windows.reshape(n, groups, c // groups, oh, ow, kh, kw),
-                  weight.astype("float64").reshape(groups, -1, c // groups, kh, kw)).reshape(n, -1, oh, ow)
+    y = np.einsum(
+        "ngcijuv,gfcuv->ngfij",
+        windows.reshape(n, groups, c // groups, oh, ow, kh, kw),
+        weight.astype("float64").reshape(groups, -1, c // groups, kh, kw),
+    ).reshape(n, -1, oh, ow)
     return y + bias.reshape(-1, 1, 1)
 
 
@@ -38,16 +45,28 @@ def conv(x=X, weight=WEIGHT, bias=BIAS, **keywords):
     return cgconv.conv2d(x, weight, bias, **{"groups": 2, **keywords})
 
 
-@pytest.mark.parametrize("padding, pads", [
-    (0, (0, 0, 0, 0)), (2, (2, 2, 2, 2)), ((1, 3), (1, 1, 3, 3)), ([1, 3], (1, 1, 3, 3)), ((0, 1, 2, 3), (0, 1, 2, 3)),
-    (np.array([0, 1, 2, 3]), (0, 1, 2, 3)), (np.int8(2), (2, 2, 2, 2)), (np.array(2), (2, 2, 2, 2)),
-    ("valid", (0, 0, 0, 0)), ("same", (1, 1, 0, 1)),
-])
+@pytest.mark.parametrize(
+    "padding, pads",
+    [
+        (0, (0, 0, 0, 0)),
+        (2, (2, 2, 2, 2)),
+        ((1, 3), (1, 1, 3, 3)),
+        ([1, 3], (1, 1, 3, 3)),
+        ((0, 1, 2, 3), (0, 1, 2, 3)),
+        (np.array([0, 1, 2, 3]), (0, 1, 2, 3)),
+        (np.int8(2), (2, 2, 2, 2)),
+        (np.array(2), (2, 2, 2, 2)),
+        ("valid", (0, 0, 0, 0)),
+        ("same", (1, 1, 0, 1)),
+    ],
+)
 def test_padding_can_be_written_in_many_ways(padding, pads):
     assert conv(padding=padding).tolist() == expected(X, WEIGHT, BIAS, pads).tolist()
 
 
-@pytest.mark.parametrize("stride, dilation", [(1, 1), (2, 1), ((1, 3), 2), (np.int32(3), (2, 1)), ([2, 1], (np.uint8(1), 3))])
+@pytest.mark.parametrize(
+    "stride, dilation", [(1, 1), (2, 1), ((1, 3), 2), (np.int32(3), (2, 1)), ([2, 1], (np.uint8(1), 3))]
+)
 def test_stride_and_dilation_are_one_int_or_two(stride, dilation):
     pairs = [(v, v) if np.ndim(v) == 0 else tuple(map(int, v)) for v in (stride, dilation)]
     y = conv(stride=stride, dilation=dilation, padding=1)
@@ -62,13 +81,21 @@ def test_a_padding_value_is_a_number_or_a_rule(value):
         assert conv(padding=(1, 2), padding_value=value.replace("-", "")).tolist() == y.tolist()
 
 
-@pytest.mark.parametrize("extent, kernel, stride, dilation", [
-    (extent, kernel, stride, dilation) for extent in (1, 2, 5, 6) for kernel in (1, 2, 3, 5) for stride in (1, 2, 3, 7)
-    for dilation in (1, 2)
-])
+@pytest.mark.parametrize(
+    "extent, kernel, stride, dilation",
+    [
+        (extent, kernel, stride, dilation)
+        for extent in (1, 2, 5, 6)
+        for kernel in (1, 2, 3, 5)
+        for stride in (1, 2, 3, 7)
+        for dilation in (1, 2)
+    ],
+)
 def test_same_padding_keeps_the_size_over_the_stride_and_puts_the_odd_cell_behind(extent, kernel, stride, dilation):
     total = max(0, (math.ceil(extent / stride) - 1) * stride + (kernel - 1) * dilation + 1 - extent)
-    plan = cgconv.Plan((1, 1, extent, 9), (1, 1, kernel, 1), padding="same", stride=(stride, 1), dilation=(dilation, 1))
+    plan = cgconv.Plan(
+        (1, 1, extent, 9), (1, 1, kernel, 1), padding="same", stride=(stride, 1), dilation=(dilation, 1)
+    )
     assert plan.padding == (total // 2, total - total // 2, 0, 0)
     assert plan.output_shape == (1, 1, math.ceil(extent / stride), 9)
 
@@ -77,7 +104,9 @@ def test_without_a_bias_the_sum_begins_at_zero():
     assert conv(bias=None).tolist() == expected(X, WEIGHT, np.zeros(6)).tolist()
 
 
-@pytest.mark.parametrize("clamp", [(None, None), (0, None), (None, 6), (0, 6), (-3, -3), [np.float32(0), 6.5], (-math.inf, 2)])
+@pytest.mark.parametrize(
+    "clamp", [(None, None), (0, None), (None, 6), (0, 6), (-3, -3), [np.float32(0), 6.5], (-math.inf, 2)]
+)
 def test_a_clamp_bounds_the_result(clamp):
     lo, hi = (-math.inf if clamp[0] is None else clamp[0]), (math.inf if clamp[1] is None else clamp[1])
     assert conv(clamp=clamp).tolist() == np.clip(conv(), lo, hi).tolist()
@@ -88,7 +117,7 @@ def test_a_clamp_lets_nan_through():
     assert np.isnan(y[0, 0, 0, 0]) and y[0, 0, 0, 1:].tolist() == [6, 0]
 
 
-# ---- data types ------------------------------------------------------------------------------------------------------
+# ---- data types --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -144,7 +173,7 @@ def test_strides_that_are_no_multiple_of_the_element_are_copied():
     assert conv(pixels["value"]).tolist() == conv().tolist()
 
 
-# ---- arrays of others --------------------------------------------------------------------------------------------------
+# ---- arrays of others --------------------------------------------------------------------------------------
 
 
 class ArrayInterface:
@@ -164,8 +193,11 @@ class DLPack:
         return self.device
 
 
-@pytest.mark.parametrize("wrap", [ArrayInterface, DLPack, memoryview, lambda a: a.view(np.recarray)],
-                         ids=["array interface", "DLPack", "buffer", "subclass"])
+@pytest.mark.parametrize(
+    "wrap",
+    [ArrayInterface, DLPack, memoryview, lambda a: a.view(np.recarray)],
+    ids=["array interface", "DLPack", "buffer", "subclass"],
+)
 def test_arrays_of_others_are_read_where_they_are(wrap):
     x = X.copy()
     wrapped = wrap(x)
@@ -197,7 +229,7 @@ def test_a_read_only_array_is_read():
     assert conv(*frozen).tolist() == conv().tolist()
 
 
-# ---- out ---------------------------------------------------------------------------------------------------------------
+# ---- out ---------------------------------------------------------------------------------------------------
 
 
 def test_out_is_filled_and_returned():
@@ -232,7 +264,7 @@ def test_an_out_with_a_pitch_is_written_and_nothing_else():
         assert (whole == -7).all()
 
 
-# ---- plans -------------------------------------------------------------------------------------------------------------
+# ---- plans -------------------------------------------------------------------------------------------------
 
 
 def test_a_plan_says_what_it_will_do():
@@ -320,43 +352,3 @@ def test_every_algorithm_can_be_asked_for_by_name():
     for name in cgconv.Plan(X.shape, WEIGHT.shape, groups=2).algorithms:
         assert cgconv.Plan(X.shape, WEIGHT.shape, groups=2, algorithm=name).algorithm == name
         assert conv(algorithm=name).tobytes() == conv().tobytes()
-
-
-# ---- pad2d -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int64", "bool", "complex64", ">f8", "U3", "datetime64[s]"])
-@pytest.mark.parametrize("value", NUMPY_MODES)
-def test_pad2d_pads_any_type_as_numpy_does(dtype, value):
-    x = np.arange(24).reshape(2, 3, 4).astype(dtype)
-    padded = cgconv.pad2d(x, (3, 1, 0, 9), value, layout="CSS")
-    assert padded.dtype == x.dtype
-    assert np.array_equal(padded, np.pad(x, ((0, 0), (3, 1), (0, 9)), mode=NUMPY_MODES[value]))
-
-
-@pytest.mark.parametrize("dtype, value", [("float32", 2.5), ("uint8", 255), ("int8", -128), ("bool", True), ("complex64", 1 + 2j),
-                                          ("float64", math.nan), ("float32", math.inf), ("int64", 2**62), ("int16", 3.0)])
-def test_pad2d_fills_with_a_number(dtype, value):
-    x = np.ones((1, 2, 3, 1), dtype)
-    padded = cgconv.pad2d(x, (1, 2), value, layout="NHWC")
-    assert padded.dtype == x.dtype and padded.shape == (1, 4, 7, 1)
-    assert np.array_equal(padded, np.pad(x, ((0, 0), (1, 1), (2, 2), (0, 0)), constant_values=value),
-                          equal_nan=x.dtype.kind == "f")
-
-
-def test_pad2d_keeps_the_order_in_memory():
-    x = np.asfortranarray(np.arange(24.0).reshape(2, 3, 4))
-    assert cgconv.pad2d(x, 1, "replicate", layout="CSS").flags.f_contiguous
-    assert cgconv.pad2d(x, 1, layout="CSS").flags.f_contiguous
-    assert cgconv.pad2d(np.ascontiguousarray(x), 1, layout="CSS").flags.c_contiguous
-
-
-def test_pad2d_of_nothing_with_a_number_is_all_that_number():
-    assert cgconv.pad2d(np.empty((2, 0, 3)), 1, 7, layout="CSS").tolist() == [[[7] * 5] * 2] * 2
-
-
-def test_pad2d_makes_a_new_array_even_without_padding():
-    x = np.ones((1, 1, 2, 2))
-    for value in (0, "circular"):
-        padded = cgconv.pad2d(x, 0, value)
-        assert padded.tolist() == x.tolist() and not np.shares_memory(padded, x)

@@ -93,12 +93,23 @@ def test_a_function_gets_the_shape_and_gives_the_array():
     assert layer.weights_initializer is count
 
 
-@pytest.mark.parametrize("function, kind, words", [
-    (lambda shape: 0.0, ValueError, r"weights_initializer was asked for the shape \(5, 3, 64, 8, 4\) and returned \(\)"),
-    (lambda shape: np.zeros(shape, complex), TypeError, "what weights_initializer returned has the type complex128"),
-    (lambda shape: None, TypeError, "what weights_initializer returned has the type object"),
-    (lambda shape: 1 / 0, ZeroDivisionError, "division"),
-])
+@pytest.mark.parametrize(
+    "function, kind, words",
+    [
+        (
+            lambda shape: 0.0,
+            ValueError,
+            r"weights_initializer was asked for the shape \(5, 3, 64, 8, 4\) and returned \(\)",
+        ),
+        (
+            lambda shape: np.zeros(shape, complex),
+            TypeError,
+            "what weights_initializer returned has the type complex128",
+        ),
+        (lambda shape: None, TypeError, "what weights_initializer returned has the type object"),
+        (lambda shape: 1 / 0, ZeroDivisionError, "division"),
+    ],
+)
 def test_a_function_that_fails_leaves_the_layer_as_it_was(function, kind, words):
     layer = Layer((5, 3), 8, 4, weights_initializer=function, seed=0)
     with pytest.raises(kind, match=words):

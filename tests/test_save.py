@@ -1,4 +1,4 @@
-"""Layers in files: what is saved comes back, nothing is ever half-written, and foreign or damaged files are refused."""
+"""Layers in files: what is saved comes back, nothing is half-written, and foreign or damaged files are refused."""
 
 import io
 import json
@@ -18,16 +18,44 @@ SUFFIXES = [".npz", ".safetensors"]
 LAYERS = {
     "plain": {"args": ((3, 2), 4, 3)},
     "everything": {
-        "args": ((3, 2), 2, "channel-wise"), "padding": "same", "stride": (2, 1), "dilation_factor": (1, 2),
-        "padding_value": "symmetric-exclude-edge", "weights_initializer": "he", "bias_initializer": "narrow-normal",
-        "weight_learn_rate_factor": 0.5, "bias_learn_rate_factor": 2, "weight_l2_factor": 0.1, "bias_l2_factor": 3,
-        "name": "Schärfe ✓ \0\n", "data_format": "NCHW", "dtype": "float64", "seed": 2**100,
+        "args": ((3, 2), 2, "channel-wise"),
+        "padding": "same",
+        "stride": (2, 1),
+        "dilation_factor": (1, 2),
+        "padding_value": "symmetric-exclude-edge",
+        "weights_initializer": "he",
+        "bias_initializer": "narrow-normal",
+        "weight_learn_rate_factor": 0.5,
+        "bias_learn_rate_factor": 2,
+        "weight_l2_factor": 0.1,
+        "bias_l2_factor": 3,
+        "name": "Schärfe ✓ \0\n",
+        "data_format": "NCHW",
+        "dtype": "float64",
+        "seed": 2**100,
     },
     "odd numbers": {"args": (1, 1, 2), "padding": (0, 1, 2, 3), "padding_value": float("inf"), "name": "a'b\"c"},
 }
-NAMES = ("filter_size", "num_filters_per_group", "num_groups", "num_channels_per_group", "stride", "dilation_factor",
-         "padding_mode", "padding_value", "weights_initializer", "bias_initializer", "weight_learn_rate_factor",
-         "bias_learn_rate_factor", "weight_l2_factor", "bias_l2_factor", "name", "data_format", "dtype", "seed")
+NAMES = (
+    "filter_size",
+    "num_filters_per_group",
+    "num_groups",
+    "num_channels_per_group",
+    "stride",
+    "dilation_factor",
+    "padding_mode",
+    "padding_value",
+    "weights_initializer",
+    "bias_initializer",
+    "weight_learn_rate_factor",
+    "bias_learn_rate_factor",
+    "weight_l2_factor",
+    "bias_l2_factor",
+    "name",
+    "data_format",
+    "dtype",
+    "seed",
+)
 
 
 def layer(case="plain", **changes):
@@ -83,7 +111,7 @@ def test_the_arrays_are_those_that_other_programs_expect(tmp_path):
     assert cgconv.conv2d(X, tensors["weight"], tensors["bias"], groups=3).tobytes() == y.tobytes()
 
 
-# ---- functions as initialisers -----------------------------------------------------------------------------------------
+# ---- functions as initialisers -----------------------------------------------------------------------------
 
 
 def my_weights(shape):
@@ -93,7 +121,9 @@ def my_weights(shape):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_function_is_saved_by_name_once_its_weights_exist(tmp_path, suffix):
     made = layer(weights_initializer=my_weights)
-    with pytest.raises(ValueError, match="weights_initializer is a function, and cannot be saved: initialize the layer"):
+    with pytest.raises(
+        ValueError, match="weights_initializer is a function, and cannot be saved: initialize the layer"
+    ):
         made.save(tmp_path / f"layer{suffix}")
     assert not os.listdir(tmp_path)
     made(X)
@@ -102,9 +132,13 @@ def test_a_function_is_saved_by_name_once_its_weights_exist(tmp_path, suffix):
     assert back(X).tobytes() == made(X).tobytes()
     assert repr(back.weights_initializer) == "<function my_weights, not saved>"
     back.save(tmp_path / f"again{suffix}")
-    assert repr(cgconv.load_layer(tmp_path / f"again{suffix}").weights_initializer) == "<function my_weights, not saved>"
+    assert (
+        repr(cgconv.load_layer(tmp_path / f"again{suffix}").weights_initializer) == "<function my_weights, not saved>"
+    )
     back.weights = None
-    with pytest.raises(ValueError, match="the initialiser 'my_weights' is a function, which no file keeps: set it again"):
+    with pytest.raises(
+        ValueError, match="the initialiser 'my_weights' is a function, which no file keeps: set it again"
+    ):
         back(X)
     back.weights_initializer = my_weights
     assert back(X).tobytes() == made(X).tobytes()
@@ -120,7 +154,7 @@ def test_a_generator_is_not_saved(tmp_path):
     assert back.seed is None and back(X).tobytes() == made(X).tobytes()
 
 
-# ---- writing -----------------------------------------------------------------------------------------------------------
+# ---- writing -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["layer", "layer.npy", "layer.NPZ", "layer.pkl", ".npz", ""])
@@ -175,7 +209,7 @@ def test_safetensors_is_needed_for_its_files_alone(tmp_path, monkeypatch):
             call(tmp_path / "layer.safetensors")
 
 
-# ---- foreign and damaged files -----------------------------------------------------------------------------------------
+# ---- foreign and damaged files -----------------------------------------------------------------------------
 
 
 def contents(**changes):
@@ -205,18 +239,48 @@ def contents(**changes):
 
 
 WRONG = [
-    {"kind": "another"}, {"version": 2}, {"version": None}, {"properties": None}, {"properties": np.array("{")},
-    {"properties": np.array("[]")}, {"properties": np.array(b"{}")}, {"properties": np.array(5)},
-    {"properties": np.array(["a", "b"])}, {"properties": np.array("[" * 100_000)},
-    {"filter_size": [3, 0]}, {"filter_size": None}, {"filter_size": [5, 5]}, {"filter_size": {"a": 1}},
-    {"num_filters_per_group": 0}, {"num_filters_per_group": "4"}, {"num_filters_per_group": 5}, {"num_groups": 2},
-    {"num_channels_per_group": 7}, {"stride": "x"}, {"padding": [1]}, {"padding_value": "mirror"}, {"name": 5},
-    {"data_format": "CS"}, {"dtype": "float64"}, {"dtype": "object"}, {"dtype": [["a", "f4"]]}, {"seed": -1},
-    {"weights_initializer": "my_init"}, {"weights_initializer": {}}, {"bias_l2_factor": -1}, {"unknown_property": 1},
-    {"weight": np.ones((12, 2, 3, 3), "float32")}, {"weight": np.ones((11, 2, 3, 2), "float32")},
-    {"weight": np.ones(12, "float32")}, {"weight": np.ones((12, 2, 3, 2))}, {"weight": np.array("text")},
-    {"weight": np.ones((0, 2, 3, 2), "float32")}, {"bias": np.ones((1, 1, 4, 3), "float32")}, {"bias": np.ones(11, "float32")},
-    {"surplus": np.ones(3)}, {"weight": np.array([{}, 1], object)},
+    {"kind": "another"},
+    {"version": 2},
+    {"version": None},
+    {"properties": None},
+    {"properties": np.array("{")},
+    {"properties": np.array("[]")},
+    {"properties": np.array(b"{}")},
+    {"properties": np.array(5)},
+    {"properties": np.array(["a", "b"])},
+    {"properties": np.array("[" * 100_000)},
+    {"filter_size": [3, 0]},
+    {"filter_size": None},
+    {"filter_size": [5, 5]},
+    {"filter_size": {"a": 1}},
+    {"num_filters_per_group": 0},
+    {"num_filters_per_group": "4"},
+    {"num_filters_per_group": 5},
+    {"num_groups": 2},
+    {"num_channels_per_group": 7},
+    {"stride": "x"},
+    {"padding": [1]},
+    {"padding_value": "mirror"},
+    {"name": 5},
+    {"data_format": "CS"},
+    {"dtype": "float64"},
+    {"dtype": "object"},
+    {"dtype": [["a", "f4"]]},
+    {"seed": -1},
+    {"weights_initializer": "my_init"},
+    {"weights_initializer": {}},
+    {"bias_l2_factor": -1},
+    {"unknown_property": 1},
+    {"weight": np.ones((12, 2, 3, 3), "float32")},
+    {"weight": np.ones((11, 2, 3, 2), "float32")},
+    {"weight": np.ones(12, "float32")},
+    {"weight": np.ones((12, 2, 3, 2))},
+    {"weight": np.array("text")},
+    {"weight": np.ones((0, 2, 3, 2), "float32")},
+    {"bias": np.ones((1, 1, 4, 3), "float32")},
+    {"bias": np.ones(11, "float32")},
+    {"surplus": np.ones(3)},
+    {"weight": np.array([{}, 1], object)},
 ]
 
 
@@ -234,9 +298,21 @@ class Bomb:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("content", [b"", b"\x00", b"PK\x03\x04", b"hello\n" * 100, b"\x89PNG\r\n\x1a\n" + bytes(100),
-                                     pickle.dumps(Bomb()), b"\x93NUMPY\x01\x00", b"\xff" * 64,
-                                     b"\x02\x00\x00\x00\x00\x00\x00\x00{}", b"\x00" * 64])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00",
+        b"PK\x03\x04",
+        b"hello\n" * 100,
+        b"\x89PNG\r\n\x1a\n" + bytes(100),
+        pickle.dumps(Bomb()),
+        b"\x93NUMPY\x01\x00",
+        b"\xff" * 64,
+        b"\x02\x00\x00\x00\x00\x00\x00\x00{}",
+        b"\x00" * 64,
+    ],
+)
 def test_a_foreign_file_is_refused_and_nothing_in_it_is_run(tmp_path, suffix, content, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / f"layer{suffix}"
@@ -267,7 +343,7 @@ def test_a_file_with_a_wrong_byte_is_refused_or_loads_a_sound_layer(tmp_path, su
     made.save(path)
     whole, refused = path.read_bytes(), 0
     for position in range(0, len(whole), 13):
-        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1:])
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :])
         try:
             back = cgconv.load_layer(path)
         except ValueError as error:

@@ -29,7 +29,7 @@ FORWARD, BACKWARD_INPUT, BACKWARD_WEIGHT = CGCONV_FORWARD, CGCONV_BACKWARD_INPUT
 
 
 class Unsupported(ValueError):
-    """A legal problem that no algorithm serves: such strides, or an algorithm or instruction set asked for by name."""
+    """A legal problem that nothing serves: such strides, or an algorithm or instruction set asked for by name."""
 
 
 cdef int check(cgconv_status status, const char *why) except -1:
@@ -104,8 +104,8 @@ cdef class Plan:
     cdef int64_t[4] x_shape, x_strides, y_shape, y_strides, w_shape
     cdef Block *free[3]
 
-    def __cinit__(self, Spec spec not None, str layout, int64_t n, x_strides, y_strides, int threads=0, algorithm=None,
-                  isa=None):
+    def __cinit__(self, Spec spec not None, str layout, int64_t n, x_strides, y_strides, int threads=0,
+                  algorithm=None, isa=None):
         cdef char[WHY_SIZE] why
         cdef cgconv_options options
         cdef cgconv_spec s = spec.spec

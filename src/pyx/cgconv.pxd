@@ -1,7 +1,7 @@
 # The C interface of cgconv for Cython: a mirror of cgconv.h, which documents every name. It knows no Python.
 #
-# It is installed as cgconv/__init__.pxd, so that `cimport cgconv` works in your own extension: put cgconv.get_include()
-# on the include path and link against the library in cgconv.get_library_dir().
+# It is installed as cgconv/__init__.pxd, so that `cimport cgconv` works in your own extension: put
+# cgconv.get_include() on the include path and link against the library in cgconv.get_library_dir().
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
