@@ -52,7 +52,8 @@ cgconv_status cgc_plan_init(cgconv_plan *plan, const cgconv_spec *spec, const cg
         return cgc_explain(why, CGCONV_UNSUPPORTED, "isa=\"%s\" cannot run on this CPU or is not in this build",
                            options->isa);
 
-    const int wanted = options->threads ? options->threads : cgc_default_threads();
+    const int asked = options->threads ? options->threads : cgc_default_threads();
+    const int wanted = asked < cgc_most_threads() ? asked : cgc_most_threads();
     int served = !name;
     for (int p = 0; p < CGC_PASSES; p++) {
         const cgconv_pass pass = (cgconv_pass)p;

@@ -20,6 +20,9 @@ void cgc_parallel(int threads, int64_t tasks, cgc_task_fn *fn, void *context);
 /* The thread count of a run that does not say, at least 1, see cgconv_get_num_threads. */
 int cgc_default_threads(void);
 
+/* The most threads that any run of this build uses, at least 1. */
+int cgc_most_threads(void);
+
 /* `wanted` threads, at most what a run-time limit allows now. wanted >= 1. */
 int cgc_allowed_threads(int wanted);
 

@@ -90,6 +90,8 @@ int cgc_allowed_threads(int wanted) {
     return wanted < most ? wanted : most;
 }
 
+int cgc_most_threads(void) { return MOST_THREADS; }
+
 int cgc_default_threads(void) {
     prepare();
     int n = atomic_load(&chosen);

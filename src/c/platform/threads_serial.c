@@ -11,6 +11,8 @@ void cgc_parallel(int threads, int64_t tasks, cgc_task_fn *fn, void *context) {
 
 int cgc_default_threads(void) { return 1; }
 
+int cgc_most_threads(void) { return 1; }
+
 int cgc_allowed_threads(int wanted) {
     (void)wanted;
     return 1;
