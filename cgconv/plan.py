@@ -107,6 +107,7 @@ class Plan:
         self._core = _core.Plan(problem, place.layout, place.x.image_shape[0], place.x.image_strides,
                                 place.y.image_strides, spec.threads("threads", threads),
                                 spec.word("algorithm", algorithm, "auto"), spec.word("isa", isa, None))
+        self._isa = isa
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -142,6 +143,11 @@ class Plan:
     def algorithms(self) -> tuple[str, ...]:
         """The names that `algorithm` may have for the forward pass, best first."""
         return self.passes["forward"].algorithms
+
+    @property
+    def isa(self) -> str:
+        """The instruction set of the kernels."""
+        return self._isa or cast(str, _core.library()["isa"])
 
     @property
     def workspace_nbytes(self) -> int:

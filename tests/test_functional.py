@@ -280,6 +280,14 @@ def test_a_plan_says_what_it_will_do():
     assert "(2, 4, 7, 8) * (6, 2, 3, 2) -> (2, 6, 7, 8), float64" in repr(plan)
 
 
+@pytest.mark.parametrize("isa", cgconv.isa_alternatives())
+def test_a_plan_can_be_made_for_each_instruction_set(isa):
+    plan = cgconv.Plan(X.shape, WEIGHT.shape, groups=2, isa=isa)
+    assert plan.isa == isa
+    assert plan.forward(X, WEIGHT, BIAS).tolist() == conv().tolist()
+    assert cgconv.Plan(X.shape, WEIGHT.shape, groups=2).isa == cgconv.show_config("dicts")["isa"]
+
+
 def test_a_plan_runs_all_three_passes_again_and_again():
     plan = cgconv.Plan(X.shape, WEIGHT.shape, groups=2, padding=1)
     for factor in (1, 2):
