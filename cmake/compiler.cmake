@@ -2,7 +2,6 @@
 # It must not know targets, only fill CGCONV_COMPILE_OPTIONS and CGCONV_ISA_TABLES.
 include(CheckCCompilerFlag)
 include(CheckSymbolExists)
-include(CheckSymbolExists)
 
 # Contraction is the kernels' own decision, so that every build computes the same bits.
 set(CGCONV_COMPILE_OPTIONS "")
@@ -33,11 +32,6 @@ foreach(isa IN ITEMS avx2 avx512)
     list(APPEND CGCONV_ISA_TABLES ${isa})
   endif()
 endforeach()
-# Every AArch64 has NEON, so its file needs no flags.
-check_symbol_exists(__aarch64__ stddef.h CGCONV_HAS_NEON)
-if(CGCONV_HAS_NEON)
-  list(APPEND CGCONV_ISA_TABLES neon)
-endif()
 check_symbol_exists(__aarch64__ arm_neon.h CGCONV_HAS_NEON)
 if(CGCONV_HAS_NEON)
   list(APPEND CGCONV_ISA_TABLES neon)

@@ -19,13 +19,6 @@ typedef struct variant {
 
 static int yes(void) { return 1; }
 
-static int no(void) { return 0; }
-
-static const cgc_kernels *no_table(cgconv_dtype dtype) {
-    (void)dtype;
-    return NULL;
-}
-
 /*
  * All names that a build of this library may know, best first. scalar runs everywhere, but where FMA is missing in
  * hardware it is far too slow to be chosen unasked.
@@ -33,7 +26,7 @@ static const cgc_kernels *no_table(cgconv_dtype dtype) {
 static const variant variants[] = {
     {"avx512", cgc_cpu_has_avx512, yes, cgc_kernels_avx512},
     {"avx2", cgc_cpu_has_avx2, yes, cgc_kernels_avx2},
-    {"neon", no, no, no_table},
+    {"neon", cgc_cpu_has_neon, yes, cgc_kernels_neon},
     {"scalar", yes, cgc_cpu_has_fma, cgc_kernels_scalar},
     {"nofma", yes, yes, cgc_kernels_nofma},
 };

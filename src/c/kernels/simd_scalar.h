@@ -1,6 +1,6 @@
 /*
  * The SIMD vocabulary, spoken by plain C: a vector is one number. This file defines the words for all dialects
- * (simd_avx2.h, simd_avx512.h); it must not know what a kernel computes.
+ * (simd_avx2.h, simd_avx512.h, simd_neon.h); it must not know what a kernel computes.
  *
  * For each dtype, f32 and f64:
  *   WIDTH_                     numbers in a vector

@@ -4,9 +4,10 @@
 
 #include "kernels.h"
 
-/* The table of a dtype; NULL if the file was compiled without the flags of its instruction set. */
+/* The table of a dtype; NULL if the file was compiled for another machine, or without the flags. */
 const cgc_kernels *cgc_kernels_avx512(cgconv_dtype dtype);
 const cgc_kernels *cgc_kernels_avx2(cgconv_dtype dtype);
+const cgc_kernels *cgc_kernels_neon(cgconv_dtype dtype);
 const cgc_kernels *cgc_kernels_scalar(cgconv_dtype dtype);
 const cgc_kernels *cgc_kernels_nofma(cgconv_dtype dtype);
 

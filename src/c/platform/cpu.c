@@ -20,6 +20,8 @@ int cgc_cpu_has_avx512(void) {
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma");
 }
 
+int cgc_cpu_has_neon(void) { return 0; }
+
 #else
 
 #include <math.h>
@@ -35,5 +37,13 @@ int cgc_cpu_has_fma(void) {
 int cgc_cpu_has_avx2(void) { return 0; }
 
 int cgc_cpu_has_avx512(void) { return 0; }
+
+int cgc_cpu_has_neon(void) {
+#if defined(__aarch64__) || defined(_M_ARM64)
+    return 1;
+#else
+    return 0;
+#endif
+}
 
 #endif

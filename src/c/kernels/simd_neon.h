@@ -1,0 +1,94 @@
+/*
+ * The SIMD vocabulary (see simd_scalar.h) in NEON, as every AArch64 has it: 128-bit vectors, 32 registers, no masks.
+ * It must not know what a kernel computes.
+ */
+#ifndef CGC_SIMD_NEON_H
+#define CGC_SIMD_NEON_H
+
+#include <arm_neon.h>
+#include <stdint.h>
+
+#ifdef __GNUC__
+#define KEEP(v) __asm__("" : "+w"(v))
+#else
+#define KEEP(v) ((void)0)
+#endif
+
+/* A mask is its number of lanes, and the chosen lanes are moved one by one. */
+
+#define WIDTH_f32 4
+typedef float32x4_t vec_f32;
+typedef int64_t mask_f32;
+static inline vec_f32 zero_f32(void) { return vdupq_n_f32(0); }
+static inline vec_f32 set_f32(float s) { return vdupq_n_f32(s); }
+static inline vec_f32 load_f32(const float *p) { return vld1q_f32(p); }
+static inline void store_f32(float *p, vec_f32 v) { vst1q_f32(p, v); }
+static inline mask_f32 first_f32(int64_t n) { return n; }
+static inline vec_f32 load_first_f32(mask_f32 m, const float *p) {
+    vec_f32 v = zero_f32();
+    if (m > 0)
+        v = vld1q_lane_f32(p, v, 0);
+    if (m > 1)
+        v = vld1q_lane_f32(p + 1, v, 1);
+    if (m > 2)
+        v = vld1q_lane_f32(p + 2, v, 2);
+    if (m > 3)
+        v = vld1q_lane_f32(p + 3, v, 3);
+    return v;
+}
+static inline void store_first_f32(mask_f32 m, float *p, vec_f32 v) {
+    if (m > 0)
+        vst1q_lane_f32(p, v, 0);
+    if (m > 1)
+        vst1q_lane_f32(p + 1, v, 1);
+    if (m > 2)
+        vst1q_lane_f32(p + 2, v, 2);
+    if (m > 3)
+        vst1q_lane_f32(p + 3, v, 3);
+}
+static inline vec_f32 keep_f32(vec_f32 v) {
+    KEEP(v);
+    return v;
+}
+static inline vec_f32 add_f32(vec_f32 a, vec_f32 b) { return vaddq_f32(a, b); }
+static inline vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return vfmaq_f32(c, a, b); }
+/* FMAX and FMIN order two zeros, and give NaN for a bound that is one; the definition does neither. */
+static inline vec_f32 clamp_f32(vec_f32 v, vec_f32 lo, vec_f32 hi) {
+    const vec_f32 t = vbslq_f32(vcgtq_f32(lo, v), lo, v);
+    return vbslq_f32(vcltq_f32(hi, t), hi, t);
+}
+
+#define WIDTH_f64 2
+typedef float64x2_t vec_f64;
+typedef int64_t mask_f64;
+static inline vec_f64 zero_f64(void) { return vdupq_n_f64(0); }
+static inline vec_f64 set_f64(double s) { return vdupq_n_f64(s); }
+static inline vec_f64 load_f64(const double *p) { return vld1q_f64(p); }
+static inline void store_f64(double *p, vec_f64 v) { vst1q_f64(p, v); }
+static inline mask_f64 first_f64(int64_t n) { return n; }
+static inline vec_f64 load_first_f64(mask_f64 m, const double *p) {
+    vec_f64 v = zero_f64();
+    if (m > 0)
+        v = vld1q_lane_f64(p, v, 0);
+    if (m > 1)
+        v = vld1q_lane_f64(p + 1, v, 1);
+    return v;
+}
+static inline void store_first_f64(mask_f64 m, double *p, vec_f64 v) {
+    if (m > 0)
+        vst1q_lane_f64(p, v, 0);
+    if (m > 1)
+        vst1q_lane_f64(p + 1, v, 1);
+}
+static inline vec_f64 keep_f64(vec_f64 v) {
+    KEEP(v);
+    return v;
+}
+static inline vec_f64 add_f64(vec_f64 a, vec_f64 b) { return vaddq_f64(a, b); }
+static inline vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return vfmaq_f64(c, a, b); }
+static inline vec_f64 clamp_f64(vec_f64 v, vec_f64 lo, vec_f64 hi) {
+    const vec_f64 t = vbslq_f64(vcgtq_f64(lo, v), lo, v);
+    return vbslq_f64(vcltq_f64(hi, t), hi, t);
+}
+
+#endif
