@@ -346,3 +346,8 @@ def test_a_plan_cannot_exist_without_its_problem():
     core = type(cgconv.Plan(X.shape, WEIGHT.shape, groups=4)._core)
     with pytest.raises(TypeError):
         core.__new__(core)
+
+
+def test_same_gives_an_empty_axis_no_output_and_so_refuses_it():
+    with pytest.raises(ValueError, match="height: the input of 0 padded by 1 and 1 is smaller than the filter"):
+        cgconv.conv2d(np.ones((1, 1, 0, 5), "float32"), np.ones((1, 1, 3, 3), "float32"), padding="same")

@@ -213,7 +213,8 @@ cgconv_status cgc_geometry_init(const cgconv_spec *spec, cgc_geometry *geometry,
 /* One axis. False if the sizes overflow. */
 static int same(int64_t in, int64_t k, int64_t stride, int64_t dilation, int64_t *low, int64_t *high) {
     const int64_t filter = cgc_size_add(cgc_size_mul(k - 1, dilation), 1);
-    const int64_t reach = cgc_size_add(cgc_size_mul(cgc_max(cgc_ceil_div(in, stride) - 1, 0), stride), filter);
+    const int64_t steps = cgc_ceil_div(in, stride) - 1; /* of the filter; -1 on an empty axis, which has no output */
+    const int64_t reach = steps < 0 ? cgc_max(filter - stride, 0) : cgc_size_add(cgc_size_mul(steps, stride), filter);
     *low = cgc_max(reach - in, 0) / 2;
     *high = cgc_max(reach - in, 0) - *low;
     return filter >= 0 && reach >= 0;
