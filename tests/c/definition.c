@@ -32,7 +32,9 @@ double join_lanes(cgconv_dtype dtype, double *lanes, int count) {
     return lanes[0];
 }
 
-static double rounded(cgconv_dtype dtype, double value) { return dtype == CGCONV_FLOAT32 ? (double)(float)value : value; }
+static double rounded(cgconv_dtype dtype, double value) {
+    return dtype == CGCONV_FLOAT32 ? (double)(float)value : value;
+}
 
 double clamp(cgconv_dtype dtype, double value, double lo, double hi) {
     if (value < rounded(dtype, lo)) value = rounded(dtype, lo);
@@ -68,7 +70,9 @@ int64_t source_cell(cgconv_pad_mode mode, int64_t position, int64_t extent) {
 
 int64_t output_channels(const cgconv_spec *spec) { return spec->groups * spec->filters_per_group; }
 
-size_t element_size(const cgconv_spec *spec) { return spec->dtype == CGCONV_FLOAT32 ? sizeof(float) : sizeof(double); }
+size_t element_size(const cgconv_spec *spec) {
+    return spec->dtype == CGCONV_FLOAT32 ? sizeof(float) : sizeof(double);
+}
 
 const int *layout_order(cgconv_layout layout) {
     static const int order[4][4] = {{0, 1, 2, 3}, {0, 2, 3, 1}, {0, 1, 3, 2}, {0, 3, 2, 1}};
@@ -85,7 +89,7 @@ static void fill(int64_t strides[4], const int64_t extents[4], cgconv_layout lay
     }
 }
 
-/* ---- the problem, with axes exchanged if the layout asks for it -------------------------------------------------- */
+/* ---- the problem, with axes exchanged if the layout asks for it ------------------------------------------------ */
 
 /* Row and column stand for height and width, or for width and height in an exchanged layout. */
 typedef struct axis {
@@ -143,14 +147,15 @@ static double *padded_plane(const cgconv_spec *spec, const shape *s, const void 
 
 static double weight_at(const cgconv_spec *spec, const shape *s, const void *weight, int64_t oc, int64_t c, int64_t u,
                         int64_t v) {
-    return get(spec->dtype, weight, (oc * s->cg + c) * spec->kh * spec->kw + u * s->row.w_stride + v * s->col.w_stride);
+    return get(spec->dtype, weight,
+               (oc * s->cg + c) * spec->kh * spec->kw + u * s->row.w_stride + v * s->col.w_stride);
 }
 
 /* ---- forward --------------------------------------------------------------------------------------------------- */
 
 /* Output plane (n, oc): each cell is one chain over (c, u, v), from the bias on. `planes` are those of the group. */
-static void forward_plane(const cgconv_spec *spec, const shape *s, int fused, double *const *planes, const void *weight,
-                          const void *bias, void *y, int64_t n, int64_t oc) {
+static void forward_plane(const cgconv_spec *spec, const shape *s, int fused, double *const *planes,
+                          const void *weight, const void *bias, void *y, int64_t n, int64_t oc) {
     const int64_t cols = s->col.low + s->col.in + s->col.high;
     for (int64_t i = 0; i < s->row.out; i++)
         for (int64_t j = 0; j < s->col.out; j++) {
@@ -169,7 +174,8 @@ static void forward_plane(const cgconv_spec *spec, const shape *s, int fused, do
         }
 }
 
-void define_forward(const cgconv_spec *spec, int fused, const void *x, const void *weight, const void *bias, void *y) {
+void define_forward(const cgconv_spec *spec, int fused, const void *x, const void *weight, const void *bias,
+                    void *y) {
     const shape s = shape_of(spec);
     double **planes = malloc((size_t)s.cg * sizeof *planes);
     if (!planes) abort();
@@ -209,8 +215,8 @@ static double gradient_cell(const cgconv_spec *spec, const shape *s, int fused, 
 }
 
 /* First every cell's own sum, then those of the padding cells, in row-major order, each on the cell it copies. */
-static void input_plane(const cgconv_spec *spec, const shape *s, int fused, const void *dy, const void *weight, void *dx,
-                        int64_t n, int64_t c) {
+static void input_plane(const cgconv_spec *spec, const shape *s, int fused, const void *dy, const void *weight,
+                        void *dx, int64_t n, int64_t c) {
     const int64_t rows = s->row.low + s->row.in + s->row.high, cols = s->col.low + s->col.in + s->col.high;
     const int64_t plane = n * spec->x_strides[0] + c * spec->x_strides[1];
     for (int copies = 0; copies < 2; copies++)
@@ -235,14 +241,15 @@ void define_backward_input(const cgconv_spec *spec, int fused, const void *dy, c
 /* ---- backward_weight ------------------------------------------------------------------------------------------- */
 
 /*
- * A chunk is at most 4096 pixels of a row, or as many rows as make up 4096 at most, counted in whole sixteens. The lanes
- * are those of a cache line; each row begins at lane 0 and is filled up with zeros.
+ * A chunk is at most 4096 pixels of a row, or as many rows as make up 4096 at most, counted in whole sixteens. The
+ * lanes are those of a cache line; each row begins at lane 0 and is filled up with zeros.
  */
 enum { CHUNK = 4096, CACHE_LINE = 64 };
 
 /* The sum over one row of a chunk goes to the lanes. `plane` is padded x, NULL for ones. */
-static void sum_row(const cgconv_spec *spec, const shape *s, int fused, const double *plane, const void *dy, int64_t n,
-                    int64_t oc, int64_t i, int64_t col0, int64_t col1, int64_t u, int64_t v, double *lanes, int count) {
+static void sum_row(const cgconv_spec *spec, const shape *s, int fused, const double *plane, const void *dy,
+                    int64_t n, int64_t oc, int64_t i, int64_t col0, int64_t col1, int64_t u, int64_t v, double *lanes,
+                    int count) {
     const int64_t cols = s->col.low + s->col.in + s->col.high, whole = (col1 - col0 + count - 1) / count * count;
     for (int64_t p = 0; p < whole; p++) {
         const int64_t j = col0 + p, row = i * s->row.stride + u * s->row.dilation;
@@ -265,7 +272,8 @@ static double correlate(const cgconv_spec *spec, const shape *s, int fused, doub
             double lanes[CACHE_LINE / sizeof(float)] = {0};
             for (int64_t row = row0; row < row0 + rows && row < all; row++)
                 sum_row(spec, s, fused, planes ? planes[row / s->row.out] : NULL, dy, row / s->row.out, oc,
-                        row % s->row.out, col0, col0 + cols < s->col.out ? col0 + cols : s->col.out, u, v, lanes, count);
+                        row % s->row.out, col0, col0 + cols < s->col.out ? col0 + cols : s->col.out, u, v, lanes,
+                        count);
             sum = add(spec->dtype, sum, join_lanes(spec->dtype, lanes, count));
         }
     return sum;

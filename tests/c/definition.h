@@ -1,6 +1,6 @@
 /*
- * The three passes as the header defines them, in plain loops over every cell. It must not know the library: it is written
- * from the documents and shares no line with what it judges.
+ * The three passes as the header defines them, in plain loops over every cell. It must not know the library: it is
+ * written from the documents and shares no line with what it judges.
  */
 #ifndef DEFINITION_H
 #define DEFINITION_H

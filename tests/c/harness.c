@@ -192,7 +192,8 @@ void *guarded_place(guarded *g, size_t size, side where) { return guarded_place_
 void guarded_lock(guarded *g) { protect(g, 1); }
 
 int guarded_intact(const guarded *g) {
-    const unsigned char *low = (const unsigned char *)g->data - before(g), *high = (const unsigned char *)g->data + g->size;
+    const unsigned char *low = (const unsigned char *)g->data - before(g),
+                        *high = (const unsigned char *)g->data + g->size;
     for (size_t i = 0; i < before(g); i++)
         if (low[i] != CANARY) return 0;
     for (size_t i = 0; i < behind(g); i++)

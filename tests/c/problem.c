@@ -53,8 +53,8 @@ static void draw_clamp(rng *r, cgconv_spec *s) {
 }
 
 /*
- * A crop of something larger: from the innermost axis on, each axis steps over all that lies inside it, and a little more.
- * Outer axes may change places, run backwards, stand still or overlap.
+ * A crop of something larger: from the innermost axis on, each axis steps over all that lies inside it, and a little
+ * more. Outer axes may change places, run backwards, stand still or overlap.
  */
 static void draw_strides(rng *r, cgconv_layout layout, const int64_t extents[4], int64_t strides[4]) {
     int order[4];
@@ -124,13 +124,14 @@ void describe(const problem *p, char *text, size_t size) {
     const int64_t *x = s->x_strides, *y = s->y_strides;
 #define LL(v) ((long long)(v))
     snprintf(text, size,
-             "seed=%llu %s %s n=%lld c=%lld h=%lld w=%lld groups=%lld f=%lld k=%lldx%lld stride=%lldx%lld dilation=%lldx%lld "
-             "pads=%lld,%lld,%lld,%lld %s value=%g clamp=%g,%g bias=%d special=%d x_strides=%lld,%lld,%lld,%lld "
-             "y_strides=%lld,%lld,%lld,%lld",
-             (unsigned long long)p->seed, dtypes[s->dtype], layouts[s->layout], LL(s->n), LL(s->c), LL(s->h), LL(s->w),
-             LL(s->groups), LL(s->filters_per_group), LL(s->kh), LL(s->kw), LL(s->stride_h), LL(s->stride_w),
-             LL(s->dilation_h), LL(s->dilation_w), LL(s->pad_top), LL(s->pad_bottom), LL(s->pad_left), LL(s->pad_right),
-             modes[s->pad_mode], s->pad_value, s->clamp_lo, s->clamp_hi, p->has_bias, p->special_values, LL(x[0]), LL(x[1]),
-             LL(x[2]), LL(x[3]), LL(y[0]), LL(y[1]), LL(y[2]), LL(y[3]));
+             "seed=%llu %s %s n=%lld c=%lld h=%lld w=%lld groups=%lld f=%lld k=%lldx%lld stride=%lldx%lld "
+             "dilation=%lldx%lld pads=%lld,%lld,%lld,%lld %s value=%g clamp=%g,%g bias=%d special=%d "
+             "x_strides=%lld,%lld,%lld,%lld y_strides=%lld,%lld,%lld,%lld",
+             (unsigned long long)p->seed, dtypes[s->dtype], layouts[s->layout], LL(s->n), LL(s->c), LL(s->h),
+             LL(s->w), LL(s->groups), LL(s->filters_per_group), LL(s->kh), LL(s->kw), LL(s->stride_h),
+             LL(s->stride_w), LL(s->dilation_h), LL(s->dilation_w), LL(s->pad_top), LL(s->pad_bottom),
+             LL(s->pad_left), LL(s->pad_right), modes[s->pad_mode], s->pad_value, s->clamp_lo, s->clamp_hi,
+             p->has_bias, p->special_values, LL(x[0]), LL(x[1]), LL(x[2]), LL(x[3]), LL(y[0]), LL(y[1]), LL(y[2]),
+             LL(y[3]));
 #undef LL
 }

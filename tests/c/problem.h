@@ -1,6 +1,6 @@
 /*
- * Problems: random specs with odd shapes, pads and strides, and a trial, which is a problem with its arrays between guard
- * pages and the outputs that the definition expects. It must not know algorithms, kernels or anything internal.
+ * Problems: random specs with odd shapes, pads and strides, and a trial, which is a problem with its arrays between
+ * guard pages and the outputs that the definition expects. It must not know algorithms, kernels or anything internal.
  */
 #ifndef PROBLEM_H
 #define PROBLEM_H

@@ -1,6 +1,6 @@
 /*
- * Who allocates: cgconv_plan_create and nobody else, and it comes back clean when there is no memory. The linker puts the
- * functions below in the place of the C library's (-Wl,--wrap), for the static library as for this program.
+ * Who allocates: cgconv_plan_create and nobody else, and it comes back clean when there is no memory. The linker puts
+ * the functions below in the place of the C library's (-Wl,--wrap), for the static library as for this program.
  */
 #include <errno.h>
 #include <stdlib.h>

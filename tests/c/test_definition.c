@@ -1,6 +1,7 @@
 /*
- * Random problems against the definition, bit for bit: every pass, algorithm, instruction set and thread count, on memory
- * between guard pages. Usage: test_definition [problems] [seed]; CGCONV_TEST_PROBLEMS and CGCONV_TEST_SEED do the same.
+ * Random problems against the definition, bit for bit: every pass, algorithm, instruction set and thread count, on
+ * memory between guard pages.
+ * Usage: test_definition [problems] [seed]; CGCONV_TEST_PROBLEMS and CGCONV_TEST_SEED do the same.
  */
 #include <stdio.h>
 

@@ -17,7 +17,8 @@ static void test_threads(int expected) {
     if (strcmp(cgconv_threading(), "serial") == 0) expected = 1;
     CHECK(expected ? n == expected : n >= 1 && n <= 4096, "%d threads", n);
     if (strcmp(cgconv_threading(), "serial") == 0) return;
-    CHECK(cgconv_set_num_threads(7) == CGCONV_OK && cgconv_get_num_threads() == 7, "what is set comes before the environment");
+    CHECK(cgconv_set_num_threads(7) == CGCONV_OK && cgconv_get_num_threads() == 7,
+          "what is set comes before the environment");
     CHECK(cgconv_set_num_threads(0) == CGCONV_OK && cgconv_get_num_threads() == n, "0 goes back to the environment");
 }
 
@@ -53,7 +54,8 @@ static void test_isa(const char *cap) {
     CHECK(cgconv_isa_alternative(rank(isa)) != NULL, "%s is not one of this machine's", isa);
     if (*cap == 0) CHECK_TEXT(isa, cgconv_isa_alternative(0));
     else if (cgconv_isa_alternative(rank(cap))) CHECK_TEXT(isa, cap);
-    CHECK(cgconv_reproducible() == (strcmp(isa, "nofma") != 0), "reproducible is %d with %s", cgconv_reproducible(), isa);
+    CHECK(cgconv_reproducible() == (strcmp(isa, "nofma") != 0), "reproducible is %d with %s", cgconv_reproducible(),
+          isa);
     run_default(isa);
 
     cgconv_spec spec;
@@ -63,7 +65,8 @@ static void test_isa(const char *cap) {
     cgconv_options_init(&options);
     spec.c = spec.h = spec.w = 4, spec.kh = spec.kw = 3;
     for (int i = 0; (options.isa = cgconv_isa_alternative(i)); i++) {
-        CHECK(cgconv_plan_create(&spec, &options, &plan) == CGCONV_OK, "the variable keeps %s from being named", options.isa);
+        CHECK(cgconv_plan_create(&spec, &options, &plan) == CGCONV_OK, "the variable keeps %s from being named",
+              options.isa);
         cgconv_plan_destroy(plan);
     }
 }

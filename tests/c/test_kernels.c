@@ -1,6 +1,6 @@
 /*
- * The kernel tables against plain loops, bit for bit: every instruction set of this machine, both dtypes, all small sizes,
- * operands between guard pages. It is the only test that looks behind the public header.
+ * The kernel tables against plain loops, bit for bit: every instruction set of this machine, both dtypes, all small
+ * sizes, operands between guard pages. It is the only test that looks behind the public header.
  * Usage: test_kernels [rounds] [seed]; CGCONV_TEST_ROUNDS and CGCONV_TEST_SEED do the same.
  */
 #include <math.h>
@@ -71,7 +71,7 @@ static void check_output(const bench *t) {
     CHECK(guarded_intact(g), "written around the output");
 }
 
-/* Offsets of k runs of `length` elements, of which one begins and one ends the block. Returns the size of the block. */
+/* Offsets of k runs of `length` elements, of which one begins and one ends the block. Returns the block's size. */
 static int64_t draw_offsets(bench *t, int64_t k, int64_t length) {
     const int64_t reach = k > 1 ? rng_range(&t->random, 0, 40) : 0;
     for (int64_t i = 0; i < k; i++) t->off[i] = (ptrdiff_t)rng_range(&t->random, 0, reach);
@@ -81,7 +81,8 @@ static int64_t draw_offsets(bench *t, int64_t k, int64_t length) {
 }
 
 static void draw_clamp(bench *t) {
-    static const double lows[] = {-HUGE_VAL, -HUGE_VAL, 0, -0.25, -0.0, 0.1}, highs[] = {HUGE_VAL, HUGE_VAL, 0.25, 6, 0.1};
+    static const double lows[] = {-HUGE_VAL, -HUGE_VAL, 0, -0.25, -0.0, 0.1},
+                        highs[] = {HUGE_VAL, HUGE_VAL, 0.25, 6, 0.1};
     t->lo = lows[rng_range(&t->random, 0, 5)];
     t->hi = highs[rng_range(&t->random, 0, 4)];
 }
@@ -168,7 +169,8 @@ static void test_channels(bench *t) {
 
 static void test_reduce_of(bench *t, int64_t count, int64_t m, int64_t k) {
     const int64_t lanes = t->kernels->lanes, a_pitch = count + rng_range(&t->random, 0, 3);
-    CASE(t, "reduce count=%lld m=%lld k=%lld a_pitch=%lld", (long long)count, (long long)m, (long long)k, (long long)a_pitch);
+    CASE(t, "reduce count=%lld m=%lld k=%lld a_pitch=%lld", (long long)count, (long long)m, (long long)k,
+         (long long)a_pitch);
     const int64_t length = count ? draw_offsets(t, k, count) : 0;
     const void *a = operand(t, A, m && count ? (m - 1) * a_pitch + count : 0), *b = operand(t, B, length);
     void *acc = output(t, m * k * lanes);
@@ -198,7 +200,8 @@ static void test_reduce_of_a_negative_zero(bench *t) {
     for (int64_t count = 0; count <= 1; count++) {
         void *acc = output(t, lanes);
         for (int64_t l = 0; l < lanes; l++) put(t->dtype, acc, l, -0.0);
-        for (int64_t l = 0; l < lanes; l++) expect(t, l, count == 0 ? -0.0 : l == 0 ? chain(t, -0.0, a, 0, b, 0) : 0.0);
+        for (int64_t l = 0; l < lanes; l++)
+            expect(t, l, count == 0 ? -0.0 : l == 0 ? chain(t, -0.0, a, 0, b, 0) : 0.0);
         t->kernels->reduce(count, 1, 1, a, (ptrdiff_t)lanes, b, t->off, acc);
         check_output(t);
     }
@@ -222,7 +225,9 @@ static void test_join(bench *t) {
 
 /* Where element 0 of a line with this step lies in a block that just holds the line. */
 static int64_t line_start(int64_t step, int64_t count) { return step < 0 && count ? -step * (count - 1) : 0; }
-static int64_t line_length(int64_t step, int64_t count) { return count ? (step < 0 ? -step : step) * (count - 1) + 1 : 0; }
+static int64_t line_length(int64_t step, int64_t count) {
+    return count ? (step < 0 ? -step : step) * (count - 1) + 1 : 0;
+}
 
 static void test_moves_of(bench *t, int64_t step, int64_t count) {
     const ptrdiff_t start = (ptrdiff_t)line_start(step, count), bytes = start * (ptrdiff_t)t->size;
@@ -236,7 +241,8 @@ static void test_moves_of(bench *t, int64_t step, int64_t count) {
     CASE(t, "store step=%lld count=%lld clamp=%g,%g", (long long)step, (long long)count, t->lo, t->hi);
     x = operand(t, A, count);
     y = output(t, line_length(step, count));
-    for (int64_t p = 0; p < count; p++) expect(t, start + p * step, clamp(t->dtype, get(t->dtype, x, p), t->lo, t->hi));
+    for (int64_t p = 0; p < count; p++)
+        expect(t, start + p * step, clamp(t->dtype, get(t->dtype, x, p), t->lo, t->hi));
     t->kernels->store((char *)y + bytes, (ptrdiff_t)step, x, count, t->lo, t->hi);
     check_output(t);
 
@@ -275,7 +281,8 @@ static void test_table(bench *t, const char *isa) {
     if (!CHECK(t->kernels != NULL, "a listed table is missing")) return;
     t->size = t->dtype == CGCONV_FLOAT32 ? sizeof(float) : sizeof(double);
     CHECK_TEXT(t->kernels->isa, isa);
-    CHECK(t->kernels->lanes == (t->dtype == CGCONV_FLOAT32 ? CGC_LANES_F32 : CGC_LANES_F64), "%d lanes", t->kernels->lanes);
+    CHECK(t->kernels->lanes == (t->dtype == CGCONV_FLOAT32 ? CGC_LANES_F32 : CGC_LANES_F64), "%d lanes",
+          t->kernels->lanes);
     CHECK(t->kernels->fused == (strcmp(isa, "nofma") != 0), "fused is %d", t->kernels->fused);
     for (int where = 0; where < SIDES; where++) {
         t->where = (side)where;

@@ -1,6 +1,6 @@
 /*
- * Sizes at the edge of what an integer holds: every such spec is answered with a status, and whatever is accepted fits in
- * memory's address range. Best run with the undefined-behaviour sanitizer, which sees each overflow.
+ * Sizes at the edge of what an integer holds: every such spec is answered with a status, and whatever is accepted
+ * fits in memory's address range. Best run with the undefined-behaviour sanitizer, which sees each overflow.
  * Usage: test_overflow [specs] [seed].
  */
 #include <stdio.h>
@@ -12,10 +12,10 @@
 
 #define FIELD(name) offsetof(cgconv_spec, name)
 static const size_t offsets[] = {
-    FIELD(n), FIELD(c), FIELD(h), FIELD(w), FIELD(groups), FIELD(filters_per_group), FIELD(kh), FIELD(kw), FIELD(stride_h),
-    FIELD(stride_w), FIELD(dilation_h), FIELD(dilation_w), FIELD(pad_top), FIELD(pad_bottom), FIELD(pad_left),
-    FIELD(pad_right), FIELD(x_strides[0]), FIELD(x_strides[1]), FIELD(x_strides[2]), FIELD(x_strides[3]),
-    FIELD(y_strides[0]), FIELD(y_strides[1]), FIELD(y_strides[2]), FIELD(y_strides[3])};
+    FIELD(n), FIELD(c), FIELD(h), FIELD(w), FIELD(groups), FIELD(filters_per_group), FIELD(kh), FIELD(kw),
+    FIELD(stride_h), FIELD(stride_w), FIELD(dilation_h), FIELD(dilation_w), FIELD(pad_top), FIELD(pad_bottom),
+    FIELD(pad_left), FIELD(pad_right), FIELD(x_strides[0]), FIELD(x_strides[1]), FIELD(x_strides[2]),
+    FIELD(x_strides[3]), FIELD(y_strides[0]), FIELD(y_strides[1]), FIELD(y_strides[2]), FIELD(y_strides[3])};
 enum { FIELDS = sizeof offsets / sizeof offsets[0], SIZES = 16 /* the fields before the strides */ };
 
 static const int64_t extremes[] = {
@@ -55,7 +55,8 @@ static void check_fits(const cgconv_spec *s, int64_t oh, int64_t ow) {
     CHECK(oc * (double)s->c / (double)s->groups * (double)s->kh * (double)s->kw <= most, "the weights do not fit");
     CHECK(oc <= (double)INT64_MAX, "the output channels do not fit");
     CHECK(oh >= 1 && ow >= 1, "an output of %lld x %lld", (long long)oh, (long long)ow);
-    CHECK((double)(oh - 1) * (double)s->stride_h + filter_h <= padded_h * 1.0000001, "oh=%lld is too large", (long long)oh);
+    CHECK((double)(oh - 1) * (double)s->stride_h + filter_h <= padded_h * 1.0000001, "oh=%lld is too large",
+          (long long)oh);
     CHECK(reach((int64_t[4]){s->n, s->c, s->h, s->w}, s->x_strides) <= most, "x does not fit");
     CHECK(reach((int64_t[4]){s->n, (int64_t)oc, oh, ow}, s->y_strides) <= most, "y does not fit");
 }
@@ -79,7 +80,8 @@ static cgconv_status answer(const cgconv_spec *spec) {
     cgconv_plan_destroy(plan);
     cgconv_spec same = *spec;
     const cgconv_status same_status = cgconv_spec_pad_same(&same);
-    CHECK(same_status == CGCONV_OK || memcmp(&same, spec, sizeof same) == 0, "a failed pad_same has changed the spec");
+    CHECK(same_status == CGCONV_OK || memcmp(&same, spec, sizeof same) == 0,
+          "a failed pad_same has changed the spec");
     CHECK(same_status != CGCONV_OK || (same.pad_top >= 0 && same.pad_bottom >= same.pad_top && same.pad_left >= 0 &&
                                        same.pad_right >= same.pad_left),
           "pad_same gives %lld, %lld, %lld, %lld", (long long)same.pad_top, (long long)same.pad_bottom,
@@ -91,7 +93,8 @@ static void name_case(const cgconv_spec *spec) {
     char line[800];
     size_t length = 0;
     for (int f = 0; f < FIELDS; f++)
-        length += (size_t)snprintf(line + length, sizeof line - length, " %lld", (long long)*field((cgconv_spec *)spec, f));
+        length += (size_t)snprintf(line + length, sizeof line - length, " %lld",
+                                   (long long)*field((cgconv_spec *)spec, f));
     begin_case("dtype=%d layout=%d pad_mode=%d n,c,h,w,groups,f,kh,kw,stride,dilation,pads,x_strides,y_strides =%s",
                (int)spec->dtype, (int)spec->layout, (int)spec->pad_mode, line);
 }
@@ -125,7 +128,8 @@ static void test_the_largest_sizes_that_fit(void) {
     name_case(&spec);
     CHECK(answer(&spec) == CGCONV_OK, "a tall image is legal");
     int64_t oh, ow;
-    CHECK(cgconv_output_size(&spec, &oh, &ow) == CGCONV_OK && oh == 4 && ow == 5, "%lld x %lld", (long long)oh, (long long)ow);
+    CHECK(cgconv_output_size(&spec, &oh, &ow) == CGCONV_OK && oh == 4 && ow == 5, "%lld x %lld", (long long)oh,
+          (long long)ow);
 }
 
 static void test_every_pair_of_extremes(void) {

@@ -1,6 +1,6 @@
 /*
- * Padding by example: the matrices that define each mode, through the map and through the three passes, and values that
- * arithmetic treats specially. Expected values are literal; nothing here is computed by the code it tests.
+ * Padding by example: the matrices that define each mode, through the map and through the three passes, and values
+ * that arithmetic treats specially. Expected values are literal; nothing here is computed by the code it tests.
  */
 #include <float.h>
 #include <math.h>
@@ -13,8 +13,8 @@
 
 enum { MODES = 5, IN = 3, PAD = 2, OUT = IN + 2 * PAD };
 
-static const char *const mode_names[MODES] = {"constant", "symmetric-include-edge", "symmetric-exclude-edge", "replicate",
-                                              "circular"};
+static const char *const mode_names[MODES] = {"constant", "symmetric-include-edge", "symmetric-exclude-edge",
+                                              "replicate", "circular"};
 
 static const double input[IN * IN] = {3, 1, 4, 1, 5, 9, 2, 6, 5};
 
@@ -82,16 +82,19 @@ static int64_t place(const cgconv_spec *s, int64_t i, int64_t j, int64_t rows, i
     return exchanged(s) ? j * rows + i : i * cols + j;
 }
 
-static void load(const cgconv_spec *s, double *store, const double *values, int64_t rows, int64_t cols, int is_weight) {
+static void load(const cgconv_spec *s, double *store, const double *values, int64_t rows, int64_t cols,
+                 int is_weight) {
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < cols; j++)
             put(s->dtype, store, is_weight ? i * cols + j : place(s, i, j, rows, cols), values[i * cols + j]);
 }
 
-static int same(double a, double b) { return isnan(a) || isnan(b) ? isnan(a) && isnan(b) : a == b && signbit(a) == signbit(b); }
+static int same(double a, double b) {
+    return isnan(a) || isnan(b) ? isnan(a) && isnan(b) : a == b && signbit(a) == signbit(b);
+}
 
-static void compare(const cgconv_spec *s, const double *store, const double *values, int64_t rows, int64_t cols, int is_weight,
-                    const char *how) {
+static void compare(const cgconv_spec *s, const double *store, const double *values, int64_t rows, int64_t cols,
+                    int is_weight, const char *how) {
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < cols; j++) {
             const double got = get(s->dtype, store, is_weight ? i * cols + j : place(s, i, j, rows, cols));
@@ -113,15 +116,19 @@ static void run_plane(void *context, const variant *v) {
     if (v->pass != CGCONV_BACKWARD_WEIGHT) load(s, store_w, p->weight, s->kh, s->kw, 1);
     if (v->pass != CGCONV_FORWARD && p->dy) load(s, store_y, p->dy, oh, ow, 0);
     if (v->pass == CGCONV_FORWARD && p->y) {
-        CHECK(cgconv_forward(v->plan, store_x, store_w, NULL, store_y, workspace, sizeof workspace) == CGCONV_OK, "forward");
+        CHECK(cgconv_forward(v->plan, store_x, store_w, NULL, store_y, workspace, sizeof workspace) == CGCONV_OK,
+              "forward");
         compare(s, store_y, p->y, oh, ow, 0, v->how);
     }
     if (v->pass == CGCONV_BACKWARD_INPUT && p->dx) {
-        CHECK(cgconv_backward_input(v->plan, store_y, store_w, store_x, workspace, sizeof workspace) == CGCONV_OK, "dx");
+        CHECK(cgconv_backward_input(v->plan, store_y, store_w, store_x, workspace, sizeof workspace) == CGCONV_OK,
+              "dx");
         compare(s, store_x, p->dx, s->h, s->w, 0, v->how);
     }
     if (v->pass == CGCONV_BACKWARD_WEIGHT && p->dw) {
-        CHECK(cgconv_backward_weight(v->plan, store_x, store_y, store_w, NULL, workspace, sizeof workspace) == CGCONV_OK, "dw");
+        const cgconv_status status =
+            cgconv_backward_weight(v->plan, store_x, store_y, store_w, NULL, workspace, sizeof workspace);
+        CHECK(status == CGCONV_OK, "dw");
         compare(s, store_w, p->dw, s->kh, s->kw, 1, v->how);
     }
 }
@@ -133,8 +140,8 @@ static void run(const plane *p, const char *what) {
             plane each = *p;
             each.spec.dtype = (cgconv_dtype)dtype;
             each.spec.layout = (cgconv_layout)layout;
-            begin_case("%s, %s padding of %g, dtype=%d layout=%d", what, mode_names[p->spec.pad_mode], p->spec.pad_value, dtype,
-                       layout);
+            begin_case("%s, %s padding of %g, dtype=%d layout=%d", what, mode_names[p->spec.pad_mode],
+                       p->spec.pad_value, dtype, layout);
             each_variant(&each.spec, 1, run_plane, &each);
         }
 }
@@ -202,7 +209,8 @@ static void test_pads_longer_than_the_axis(void) {
             CHECK((int)strlen(line) == extent + 18, "the example is wrong");
             for (int i = 0; line[i]; i++) {
                 const int64_t source = cgconv_pad_source((cgconv_pad_mode)mode, i - 9, extent);
-                CHECK(source == (line[i] == '.' ? -1 : line[i] - 'a'), "position %d comes from %d", i - 9, (int)source);
+                CHECK(source == (line[i] == '.' ? -1 : line[i] - 'a'), "position %d comes from %d", i - 9,
+                      (int)source);
                 y[i] = line[i] == '.' ? -8 : x[line[i] - 'a'];
             }
             plane p = {plane_spec(mode, 1), x, one, NULL, y, NULL, NULL};
@@ -216,6 +224,41 @@ static void test_pads_longer_than_the_axis(void) {
     begin_case("an empty axis has no source");
     for (int mode = 0; mode < MODES; mode++)
         for (int i = -3; i < 3; i++) CHECK(cgconv_pad_source((cgconv_pad_mode)mode, i, 0) == -1, "position %d", i);
+}
+
+/* ---- "same" ---------------------------------------------------------------------------------------------------- */
+
+/* The least total pad that gives ceil(in / stride) outputs, of which the first half, rounded down, comes first. */
+static void check_same(int64_t in, int64_t k, int64_t stride, int64_t dilation, int64_t low, int64_t high) {
+    int64_t total = 0;
+    const int64_t wanted = (in + stride - 1) / stride;
+    while (in + total < (k - 1) * dilation + 1 || output_extent(in, total, k, stride, dilation) < wanted) total++;
+    CHECK(low == total / 2 && high == total - total / 2,
+          "in=%d k=%d stride=%d dilation=%d: pads %d and %d, not %d in all", (int)in, (int)k, (int)stride,
+          (int)dilation, (int)low, (int)high, (int)total);
+}
+
+static void test_same_keeps_the_size(void) {
+    rng r = {7};
+    for (int i = 0; i < 20000; i++) {
+        cgconv_spec s;
+        int64_t oh = 0, ow = 0;
+        cgconv_spec_init(&s);
+        s.layout = (cgconv_layout)rng_range(&r, 0, 3);
+        s.h = rng_range(&r, 1, 20), s.w = rng_range(&r, 1, 20);
+        s.kh = rng_range(&r, 1, 7), s.kw = rng_range(&r, 1, 7);
+        s.stride_h = rng_range(&r, 1, 9), s.stride_w = rng_range(&r, 1, 9);
+        s.dilation_h = rng_range(&r, 1, 4), s.dilation_w = rng_range(&r, 1, 4);
+        s.pad_top = s.pad_right = rng_range(&r, 0, 3);
+        begin_case("\"same\" on h=%d w=%d", (int)s.h, (int)s.w);
+        if (!CHECK(cgconv_spec_pad_same(&s) == CGCONV_OK, "refused, though it needs no channels")) continue;
+        check_same(s.h, s.kh, s.stride_h, s.dilation_h, s.pad_top, s.pad_bottom);
+        check_same(s.w, s.kw, s.stride_w, s.dilation_w, s.pad_left, s.pad_right);
+        s.c = 1;
+        CHECK(cgconv_output_size(&s, &oh, &ow) == CGCONV_OK && oh == (s.h + s.stride_h - 1) / s.stride_h &&
+                  ow == (s.w + s.stride_w - 1) / s.stride_w,
+              "an output of %d x %d", (int)oh, (int)ow);
+    }
 }
 
 /* ---- special values -------------------------------------------------------------------------------------------- */
@@ -275,6 +318,7 @@ int main(void) {
     test_the_matrices_of_each_mode();
     test_pads_of_each_side();
     test_pads_longer_than_the_axis();
+    test_same_keeps_the_size();
     test_zero_times_the_padding();
     test_infinity_stays_in_its_neighbourhood();
     test_the_clamp();

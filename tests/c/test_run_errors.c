@@ -1,6 +1,6 @@
 /*
- * What a run is refused for: pointers that are missing, misaligned or overlap, and a workspace that is too small. After
- * each refusal every byte of every array is as it was. It must not know what a run computes.
+ * What a run is refused for: pointers that are missing, misaligned or overlap, and a workspace that is too small.
+ * After each refusal every byte of every array is as it was. It must not know what a run computes.
  */
 #include <stdio.h>
 #include <string.h>
@@ -111,7 +111,8 @@ static void test_overlaps(const bench *t) {
             if (a == b || !used(t, a) || !used(t, b) || !t->size[a] || !t->size[b]) continue;
             const cgconv_status meet = written(t, a) || written(t, b) ? CGCONV_INVALID_ARGUMENT : CGCONV_OK;
             const size_t whole = t->size[b] / element * element; /* a workspace may end between elements */
-            char *const places[] = {t->array[b], t->array[b] + whole - element, t->array[b] - t->size[a] / element * element + element};
+            char *const places[] = {t->array[b], t->array[b] + whole - element,
+                                    t->array[b] - t->size[a] / element * element + element};
             copy(t, array);
             for (int i = 0; i < 3; i++) {
                 begin_case("%d: %s overlaps %s, way %d", (int)t->pass, names[a], names[b], i);
@@ -124,6 +125,35 @@ static void test_overlaps(const bench *t) {
             array[a] = t->array[b] - (t->size[a] + element - 1) / element * element;
             expect(t, array, t->size[WORKSPACE], CGCONV_OK);
         }
+}
+
+/* The span of an array counts, from its lowest cell to its highest, wherever cell (0, 0, 0, 0) lies in it. */
+static void test_overlaps_of_strided_arrays(void) {
+    static float block[400], weight[1] = {1};
+    float *const x = block + 200; /* its rows run upwards, so that it spans block[170] to block[202] */
+    static const struct {
+        int y; /* the dense 12 cells of y begin here */
+        cgconv_status status;
+    } places[] = {{158, CGCONV_OK}, {159, CGCONV_INVALID_ARGUMENT}, {180, CGCONV_INVALID_ARGUMENT},
+                  {202, CGCONV_INVALID_ARGUMENT}, {203, CGCONV_OK}};
+    static const int64_t strides[4] = {100, 50, -10, 1};
+    cgconv_spec spec;
+    cgconv_options options;
+    cgconv_plan *plan;
+    cgconv_spec_init(&spec);
+    cgconv_options_init(&options);
+    options.algorithm = "reference"; /* needs no workspace */
+    spec.c = spec.kh = spec.kw = 1, spec.h = 4, spec.w = 3;
+    memcpy(spec.x_strides, strides, sizeof strides);
+    begin_case("a plan of flipped rows");
+    if (!CHECK(cgconv_plan_create(&spec, &options, &plan) == CGCONV_OK, "no plan")) return;
+    for (int i = 0; i < 5; i++) {
+        float *y = block + places[i].y;
+        begin_case("flipped rows, y from element %d on", places[i].y);
+        CHECK(cgconv_forward(plan, x, weight, NULL, y, NULL, 0) == places[i].status, "forward");
+        CHECK(cgconv_backward_input(plan, y, weight, x, NULL, 0) == places[i].status, "backward_input");
+    }
+    cgconv_plan_destroy(plan);
 }
 
 /* All arrays in one block, with room for any of them beside any other. */
@@ -171,7 +201,8 @@ static void test_no_plan(void) {
     begin_case("no plan");
     CHECK(cgconv_forward(NULL, &cell, &cell, NULL, &cell, NULL, 0) == CGCONV_INVALID_ARGUMENT, "forward");
     CHECK(cgconv_backward_input(NULL, &cell, &cell, &cell, NULL, 0) == CGCONV_INVALID_ARGUMENT, "backward_input");
-    CHECK(cgconv_backward_weight(NULL, &cell, &cell, &cell, NULL, NULL, 0) == CGCONV_INVALID_ARGUMENT, "backward_weight");
+    CHECK(cgconv_backward_weight(NULL, &cell, &cell, &cell, NULL, NULL, 0) == CGCONV_INVALID_ARGUMENT,
+          "backward_weight");
     CHECK(cell == 5, "written");
 }
 
@@ -208,6 +239,7 @@ int main(void) {
                 spec.pad_top = spec.pad_left = 1;
                 test_runs(spec, &memory);
             }
+    test_overlaps_of_strided_arrays();
     test_a_run_without_images();
     test_no_plan();
     guarded_free(&memory);

@@ -1,6 +1,6 @@
 /*
- * What a spec and options are refused for: the status, and a sentence that names the value. It runs no pass; what runs are
- * refused for is in test_run_errors.c, and sizes that overflow are in test_overflow.c.
+ * What a spec and options are refused for: the status, and a sentence that names the value. It runs no pass; what
+ * runs are refused for is in test_run_errors.c, and sizes that overflow are in test_overflow.c.
  */
 #include <limits.h>
 #include <math.h>
@@ -33,14 +33,17 @@ static void refused(const cgconv_spec *spec, cgconv_status status, const char *w
     options.why_size = sizeof plan_why;
     int64_t oh = -7, ow = -7;
     cgconv_plan *plan = (cgconv_plan *)why;
-    CHECK(cgconv_spec_check(spec, why, sizeof why) == status, "not \"%s\"; why=\"%s\"", cgconv_status_string(status), why);
-    CHECK(strstr(why, words) && strstr(why, more_words), "\"%s\" does not say \"%s\" and \"%s\"", why, words, more_words);
+    CHECK(cgconv_spec_check(spec, why, sizeof why) == status, "not \"%s\"; why=\"%s\"", cgconv_status_string(status),
+          why);
+    CHECK(strstr(why, words) && strstr(why, more_words), "\"%s\" does not say \"%s\" and \"%s\"", why, words,
+          more_words);
     CHECK(strchr(why, '\n') == NULL && why[strlen(why) - 1] != '.', "\"%s\" is no plain sentence", why);
-    CHECK(cgconv_output_size(spec, &oh, &ow) == status && oh == -7 && ow == -7, "output_size: %lld x %lld", (long long)oh,
-          (long long)ow);
+    CHECK(cgconv_output_size(spec, &oh, &ow) == status && oh == -7 && ow == -7, "output_size: %lld x %lld",
+          (long long)oh, (long long)ow);
     CHECK(cgconv_plan_create(spec, &options, &plan) == status && plan == NULL, "plan_create: %p", (void *)plan);
     CHECK_TEXT(plan_why, why);
-    CHECK(cgconv_plan_create(spec, NULL, &plan) == status && plan == NULL, "plan_create without options: %p", (void *)plan);
+    CHECK(cgconv_plan_create(spec, NULL, &plan) == status && plan == NULL, "plan_create without options: %p",
+          (void *)plan);
 }
 
 static void accepted(const cgconv_spec *spec) {
@@ -63,8 +66,8 @@ typedef struct field {
 #define FIELD(name, least) {#name, offsetof(cgconv_spec, name), least}
 static const field fields[] = {
     FIELD(n, 0), FIELD(c, 1), FIELD(h, 0), FIELD(w, 0), FIELD(groups, 1), FIELD(filters_per_group, 1), FIELD(kh, 1),
-    FIELD(kw, 1), FIELD(stride_h, 1), FIELD(stride_w, 1), FIELD(dilation_h, 1), FIELD(dilation_w, 1), FIELD(pad_top, 0),
-    FIELD(pad_bottom, 0), FIELD(pad_left, 0), FIELD(pad_right, 0)};
+    FIELD(kw, 1), FIELD(stride_h, 1), FIELD(stride_w, 1), FIELD(dilation_h, 1), FIELD(dilation_w, 1),
+    FIELD(pad_top, 0), FIELD(pad_bottom, 0), FIELD(pad_left, 0), FIELD(pad_right, 0)};
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 
 static void set(cgconv_spec *spec, int index, int64_t value) {
@@ -90,10 +93,12 @@ static void test_defaults(void) {
     cgconv_spec spec;
     memset(&spec, 0x55, sizeof spec);
     cgconv_spec_init(&spec);
-    CHECK(spec.struct_size == sizeof spec && spec.dtype == CGCONV_FLOAT32 && spec.layout == CGCONV_NCHW, "dtype or layout");
+    CHECK(spec.struct_size == sizeof spec && spec.dtype == CGCONV_FLOAT32 && spec.layout == CGCONV_NCHW,
+          "dtype or layout");
     CHECK(spec.n == 1 && spec.groups == 1 && spec.filters_per_group == 1, "n, groups or filters_per_group");
     CHECK(spec.c == 0 && spec.h == 0 && spec.w == 0 && spec.kh == 0 && spec.kw == 0, "a required field is not 0");
-    CHECK(spec.stride_h == 1 && spec.stride_w == 1 && spec.dilation_h == 1 && spec.dilation_w == 1, "strides, dilations");
+    CHECK(spec.stride_h == 1 && spec.stride_w == 1 && spec.dilation_h == 1 && spec.dilation_w == 1,
+          "strides, dilations");
     CHECK(!spec.pad_top && !spec.pad_bottom && !spec.pad_left && !spec.pad_right && spec.pad_value == 0 &&
               spec.pad_mode == CGCONV_PAD_CONSTANT, "padding");
     CHECK(spec.clamp_lo == -HUGE_VAL && spec.clamp_hi == HUGE_VAL, "clamp");
@@ -178,7 +183,7 @@ static void test_clamps(void) {
 }
 
 static void test_struct_sizes(void) {
-    const size_t sizes[] = {0, 1, sizeof(cgconv_spec) - 1, sizeof(cgconv_spec) - 8, sizeof(cgconv_spec) + 8, SIZE_MAX};
+    const size_t right = sizeof(cgconv_spec), sizes[] = {0, 1, right - 1, right - 8, right + 8, SIZE_MAX};
     for (int i = 0; i < 6; i++) {
         cgconv_spec spec = sound_spec();
         spec.struct_size = sizes[i];
@@ -263,7 +268,8 @@ static void test_options(void) {
     const cgconv_spec spec = sound_spec();
     cgconv_plan *plan;
     begin_case("options");
-    CHECK(defaults.struct_size == sizeof defaults && defaults.threads == 0 && !defaults.algorithm && !defaults.isa, "defaults");
+    CHECK(defaults.struct_size == sizeof defaults && defaults.threads == 0 && !defaults.algorithm && !defaults.isa,
+          "defaults");
     options = defaults, options.threads = -1;
     refused_options(options, CGCONV_INVALID_ARGUMENT, "threads=-1");
     options.threads = INT_MIN;
@@ -321,7 +327,8 @@ static void test_passes_that_do_not_exist(void) {
     CHECK(cgconv_plan_alternative(plan, CGCONV_FORWARD, -1) == NULL, "the alternative before the first");
     CHECK(cgconv_plan_alternative(plan, CGCONV_FORWARD, INT_MAX) == NULL, "the last alternative");
     cgconv_plan_destroy(plan);
-    CHECK(cgconv_plan_algorithm(NULL, CGCONV_FORWARD) == NULL && cgconv_plan_alternative(NULL, CGCONV_FORWARD, 0) == NULL &&
+    CHECK(cgconv_plan_algorithm(NULL, CGCONV_FORWARD) == NULL &&
+              cgconv_plan_alternative(NULL, CGCONV_FORWARD, 0) == NULL &&
               cgconv_plan_workspace_size(NULL, CGCONV_FORWARD) == 0 && cgconv_plan_threads(NULL, CGCONV_FORWARD) == 0,
           "of no plan");
     cgconv_plan_destroy(NULL);
@@ -331,15 +338,17 @@ static void test_passes_that_do_not_exist(void) {
 
 static void test_texts(void) {
     begin_case("texts of the library");
-    static const cgconv_status statuses[] = {CGCONV_OK, CGCONV_INVALID_ARGUMENT, CGCONV_UNSUPPORTED, CGCONV_SIZE_OVERFLOW,
-                                             CGCONV_OUT_OF_MEMORY};
+    static const cgconv_status statuses[] = {CGCONV_OK, CGCONV_INVALID_ARGUMENT, CGCONV_UNSUPPORTED,
+                                             CGCONV_SIZE_OVERFLOW, CGCONV_OUT_OF_MEMORY};
     for (int i = 0; i < 5; i++)
         for (int j = 0; j < 5; j++)
-            CHECK((strcmp(cgconv_status_string(statuses[i]), cgconv_status_string(statuses[j])) == 0) == (i == j), "%d %d", i, j);
+            CHECK((strcmp(cgconv_status_string(statuses[i]), cgconv_status_string(statuses[j])) == 0) == (i == j),
+                  "%d %d", i, j);
     CHECK_TEXT(cgconv_status_string((cgconv_status)99), "unknown status");
     CHECK_TEXT(cgconv_status_string((cgconv_status)-1), "unknown status");
     CHECK_TEXT(cgconv_version(), CGCONV_VERSION);
-    CHECK(strcmp(cgconv_threading(), "openmp") == 0 || strcmp(cgconv_threading(), "serial") == 0, "%s", cgconv_threading());
+    CHECK(strcmp(cgconv_threading(), "openmp") == 0 || strcmp(cgconv_threading(), "serial") == 0, "%s",
+          cgconv_threading());
     CHECK(cgconv_cuda() && *cgconv_cuda(), "nothing about CUDA");
     if (!getenv("CGCONV_ISA")) CHECK_TEXT(cgconv_isa(), cgconv_isa_alternative(0));
     CHECK(cgconv_isa_alternative(-1) == NULL && cgconv_isa_alternative(99) == NULL, "an instruction set too many");

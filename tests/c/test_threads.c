@@ -1,6 +1,6 @@
 /*
- * Threads: the same bits for any number of them, one plan run by many at once, a process that is forked, and the rules of
- * the default count. It must not know how the library shares work.
+ * Threads: the same bits for any number of them, one plan run by many at once, a process that is forked, and the
+ * rules of the default count. It must not know how the library shares work.
  */
 #define _DEFAULT_SOURCE
 
@@ -75,7 +75,8 @@ static void test_little_work_is_not_shared(void) {
     begin_case("a problem of 36 multiply-adds");
     if (!CHECK(cgconv_plan_create(&spec, &options, &plan) == CGCONV_OK, "no plan")) return;
     for (int pass = 0; pass < 3; pass++)
-        CHECK(cgconv_plan_threads(plan, (cgconv_pass)pass) == 1, "%d threads", cgconv_plan_threads(plan, (cgconv_pass)pass));
+        CHECK(cgconv_plan_threads(plan, (cgconv_pass)pass) == 1, "%d threads",
+              cgconv_plan_threads(plan, (cgconv_pass)pass));
     cgconv_plan_destroy(plan);
 }
 
@@ -99,7 +100,8 @@ static int run_apart(const trial *t, const cgconv_plan *plan, cgconv_pass pass) 
         memset(result, POISON, t->bytes[out]);
         void *cell = result + t->origin[out];
         if (pass == CGCONV_FORWARD)
-            status = cgconv_forward(plan, trial_array(t, X), trial_array(t, WEIGHT), trial_array(t, BIAS), cell, workspace, size);
+            status = cgconv_forward(plan, trial_array(t, X), trial_array(t, WEIGHT), trial_array(t, BIAS), cell,
+                                    workspace, size);
         else if (pass == CGCONV_BACKWARD_INPUT)
             status = cgconv_backward_input(plan, trial_array(t, DY), trial_array(t, WEIGHT), cell, workspace, size);
         else
@@ -218,10 +220,12 @@ static void test_the_default_count(trial *t) {
         CHECK(cgconv_set_num_threads(n) == CGCONV_OK, "set %d", n);
         CHECK(cgconv_get_num_threads() == (is_serial() ? 1 : n), "set %d, get %d", n, cgconv_get_num_threads());
         cgconv_plan *plan = plan_for(t, 0);
-        CHECK(cgconv_plan_threads(plan, CGCONV_FORWARD) <= cgconv_get_num_threads(), "the plan does not keep to %d", n);
+        CHECK(cgconv_plan_threads(plan, CGCONV_FORWARD) <= cgconv_get_num_threads(), "the plan does not keep to %d",
+              n);
         cgconv_plan_destroy(plan);
         plan = plan_for(t, 2);
-        CHECK(cgconv_plan_threads(plan, CGCONV_FORWARD) == (is_serial() ? 1 : 2), "the plan's own count is not kept with %d", n);
+        CHECK(cgconv_plan_threads(plan, CGCONV_FORWARD) == (is_serial() ? 1 : 2),
+              "the plan's own count is not kept with %d", n);
         cgconv_plan_destroy(plan);
     }
     CHECK(cgconv_set_num_threads(-1) == CGCONV_INVALID_ARGUMENT, "set -1");

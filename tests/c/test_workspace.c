@@ -40,12 +40,12 @@ static void check_bound(void *context, const variant *v) {
 
 static void test_the_workspace_is_bounded(void) {
     const cgconv_spec shapes[] = {
-        image(1, 1, 4, 100000, 1, 1, 3),       image(1, 3, 100000, 4, 1, 8, 3),      image(1, 64, 8000, 8000, 64, 1, 3),
-        image(1, 64, 8000, 8000, 1, 64, 3),    image(1000, 32, 56, 56, 32, 1, 5),    image(1000, 32, 56, 56, 4, 8, 5),
-        image(1, 2048, 7, 7, 1, 2048, 1),      image(1, 2048, 7, 7, 1, 512, 3),      image(1, 512, 14, 14, 1, 512, 3),
-        image(1, 96, 64, 64, 96, 1, 31),       image(1, 3, 1000, 1000, 1, 96, 11),   image(1, 3, 500000, 3, 3, 1, 1),
-        image(1, 1, 100000, 100000, 1, 1, 99), image(2, 4096, 3, 3, 4096, 1, 3),     image(1, 1, 5000, 5000, 1, 1, 501),
-        image(1, 8, 1, 4000000, 8, 2, 7),      image(1, 20000, 5, 5, 20000, 1, 3),   image(1, 1, 300, 300, 1, 3000, 3),
+        image(1, 1, 4, 100000, 1, 1, 3),       image(1, 3, 100000, 4, 1, 8, 3),    image(1, 64, 8000, 8000, 64, 1, 3),
+        image(1, 64, 8000, 8000, 1, 64, 3),    image(1000, 32, 56, 56, 32, 1, 5),  image(1000, 32, 56, 56, 4, 8, 5),
+        image(1, 2048, 7, 7, 1, 2048, 1),      image(1, 2048, 7, 7, 1, 512, 3),    image(1, 512, 14, 14, 1, 512, 3),
+        image(1, 96, 64, 64, 96, 1, 31),       image(1, 3, 1000, 1000, 1, 96, 11), image(1, 3, 500000, 3, 3, 1, 1),
+        image(1, 1, 100000, 100000, 1, 1, 99), image(2, 4096, 3, 3, 4096, 1, 3),   image(1, 1, 5000, 5000, 1, 1, 501),
+        image(1, 8, 1, 4000000, 8, 2, 7),      image(1, 20000, 5, 5, 20000, 1, 3), image(1, 1, 300, 300, 1, 3000, 3),
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         for (int choice = 0; choice < 32; choice++) {
@@ -66,7 +66,8 @@ typedef struct sizes {
 
 static void note_size(void *context, const variant *v) {
     sizes *s = context;
-    if (CHECK(s->count < 256, "too many variants")) s->size[s->count++] = cgconv_plan_workspace_size(v->plan, v->pass);
+    if (CHECK(s->count < 256, "too many variants"))
+        s->size[s->count++] = cgconv_plan_workspace_size(v->plan, v->pass);
 }
 
 /* Four times the pixels and any number of images want the same workspace, once the image is large. */
@@ -85,8 +86,8 @@ static void test_the_workspace_does_not_depend_on_the_image(void) {
             each_variant(&s, 4, note_size, &large);
             CHECK(small.count == large.count, "not the same variants");
             for (int j = 0; j < small.count; j++)
-                CHECK(small.size[j] == large.size[j], "variant %d: %zu bytes, and %zu for a larger image", j, small.size[j],
-                      large.size[j]);
+                CHECK(small.size[j] == large.size[j], "variant %d: %zu bytes, and %zu for a larger image", j,
+                      small.size[j], large.size[j]);
         }
 }
 

@@ -52,7 +52,8 @@ static void each_cell(trial *t, array a, unsigned char *block, cell_fn *fn) {
         for (int64_t j = 0; j < e[1]; j++)
             for (int64_t k = 0; k < e[2]; k++)
                 for (int64_t l = 0; l < e[3]; l++)
-                    fn(t, a, block, (int64_t)(t->origin[a] / element_size(&t->spec)) + i * s[0] + j * s[1] + k * s[2] + l * s[3]);
+                    fn(t, a, block,
+                       (int64_t)(t->origin[a] / element_size(&t->spec)) + i * s[0] + j * s[1] + k * s[2] + l * s[3]);
 }
 
 static void draw_cell(trial *t, array a, unsigned char *block, int64_t index) {
@@ -168,13 +169,14 @@ cgconv_status trial_run(trial *t, const cgconv_plan *plan, cgconv_pass pass, sid
     if (size == 0) workspace = NULL;
     switch (pass) {
     case CGCONV_FORWARD:
-        return cgconv_forward(plan, trial_array(t, X), trial_array(t, WEIGHT), trial_array(t, BIAS), trial_array(t, Y),
-                              workspace, size);
+        return cgconv_forward(plan, trial_array(t, X), trial_array(t, WEIGHT), trial_array(t, BIAS),
+                              trial_array(t, Y), workspace, size);
     case CGCONV_BACKWARD_INPUT:
-        return cgconv_backward_input(plan, trial_array(t, DY), trial_array(t, WEIGHT), trial_array(t, DX), workspace, size);
+        return cgconv_backward_input(plan, trial_array(t, DY), trial_array(t, WEIGHT), trial_array(t, DX), workspace,
+                                     size);
     default:
-        return cgconv_backward_weight(plan, trial_array(t, X), trial_array(t, DY), trial_array(t, DW), trial_array(t, DB),
-                                      workspace, size);
+        return cgconv_backward_weight(plan, trial_array(t, X), trial_array(t, DY), trial_array(t, DW),
+                                      trial_array(t, DB), workspace, size);
     }
 }
 
@@ -198,9 +200,9 @@ static int check_array(const trial *t, array a, const unsigned char *expected, c
     if (memcmp(actual, expected, t->bytes[a]) == 0) return CHECK(1, "%s", how);
     for (size_t i = 0; i < t->bytes[a]; i += size)
         if (!same_cell(t, actual + i, expected + i))
-            return CHECK(0, "%s: %s[%lld elements from the cell 0] is %.17g, should be %.17g (-nan: not written)", how, names[a],
-                         ((long long)i - (long long)t->origin[a]) / (long long)size, get(t->spec.dtype, actual + i, 0),
-                         get(t->spec.dtype, expected + i, 0));
+            return CHECK(0, "%s: %s[%lld elements from the cell 0] is %.17g, should be %.17g (-nan: not written)",
+                         how, names[a], ((long long)i - (long long)t->origin[a]) / (long long)size,
+                         get(t->spec.dtype, actual + i, 0), get(t->spec.dtype, expected + i, 0));
     return CHECK(1, "%s", how);
 }
 

@@ -31,7 +31,8 @@ static void call(const cgconv_spec *spec, cgconv_options *options, cgconv_pass p
         return;
     variant v = {plan, pass, options->isa, options->algorithm, options->threads,
                  is_fused(options->isa, options->algorithm), ""};
-    snprintf(v.how, sizeof v.how, "%s isa=%s algorithm=%s threads=%d", pass_name(pass), v.isa, v.algorithm, v.threads);
+    snprintf(v.how, sizeof v.how, "%s isa=%s algorithm=%s threads=%d", pass_name(pass), v.isa, v.algorithm,
+             v.threads);
     CHECK_TEXT(cgconv_plan_algorithm(plan, pass), options->algorithm);
     fn(context, &v);
     cgconv_plan_destroy(plan);

@@ -1,6 +1,6 @@
 /*
- * Every way to run a problem: each instruction set of this machine, each pass, each algorithm that serves it. It must not
- * know what is done with a plan.
+ * Every way to run a problem: each instruction set of this machine, each pass, each algorithm that serves it. It must
+ * not know what is done with a plan.
  */
 #ifndef VARIANTS_H
 #define VARIANTS_H
