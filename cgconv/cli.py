@@ -8,12 +8,18 @@ was given; 130 it was interrupted.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 
 from . import __version__, bank, formats, show_config
-from .command.apply import UsageError, apply
+from .command.apply import apply
+from .command.bench import peers
+from .command.bench.case import PASSES
+from .command.bench.command import bench
+from .command.bench.problems import COLUMNS
 from .command.images import SAMPLES, MissingExtra
+from .command.usage import UsageError
 
 __all__ = ["main"]
 
@@ -21,6 +27,7 @@ _COMMANDS = """\
 commands (cgconv COMMAND --help says more):
   info     show the version, the instruction set and the threads in use
   apply    apply a layer or a bank of filters to images
+  bench    measure convolutions, beside other libraries if they are installed
 """
 
 _APPLY = """\
@@ -36,6 +43,19 @@ is applied, what is transparent becomes white, and of an animation the first fra
 
 An input that cannot be used is refused with a line, and the others go on. No file is replaced without --overwrite,
 and none ever appears half-written.
+"""
+
+_BENCH = """\
+Measures convolutions: the median time of a call, GFLOP/s, and the fraction of the floor, which is the time that the
+machine needs at least, for the arithmetic or to touch each byte once. Peers, other libraries on the same number of
+threads, are measured in turn with ours: the ratio is the best peer's time over ours. What a peer computes is compared
+with ours first, and ours, bit for bit, with the reference.
+
+PROBLEM is a CSV file of problems, one line of such a file, or words such as "c=32 h=56 w=56 groups=32 k=3 pad=1"; the
+columns are {columns}.
+Without any, the layers of well-known networks are measured.
+
+Peers: {peers}. {install} installs all of them.
 """
 
 
@@ -116,6 +136,50 @@ def _apply_parser() -> argparse.ArgumentParser:
     return command
 
 
+def _bench_parser() -> argparse.ArgumentParser:
+    command = argparse.ArgumentParser(
+        prog="cgconv bench",
+        usage="cgconv bench [PROBLEM ...] [--peers NAMES] [options]",
+        description=_BENCH.format(columns=", ".join(COLUMNS), peers=", ".join(peers.KNOWN), install=peers.INSTALL),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = command.add_argument
+    add("problems", metavar="PROBLEM", nargs="*", help="a file, a line or words")
+    add("--only", metavar="PATTERN", action="append", default=[], help='problems of such a name, like "mbv1-*"')
+    add("--peers", type=_peers, metavar="NAMES", help="separated by commas, or none (default: those installed)")
+    add("--pass", dest="pass_name", choices=PASSES, default="forward", help="(default: forward)")
+    add("--dtype", choices=("float32", "float64"), default="float32", help="(default: float32)")
+    add("--layout", choices=("NCHW", "NHWC"), default="NCHW", help="of our arrays; peers have theirs (default: NCHW)")
+    add("--plan", action="store_true", help="time a plan that is made once, with an array to write to, not conv2d")
+    add("--threads", type=_positive, metavar="N", default=1, help="threads of everybody (default: 1)")
+    add("--rounds", type=_positive, metavar="N", default=5, help="turns of 50 ms for each library (default: 5)")
+    add("--peak-gflops", type=_rate, metavar="X", help="limit of the arithmetic (default: measured with NumPy)")
+    add("--bandwidth-gbs", type=_rate, metavar="X", help="limit of the memory, GB/s (default: measured with NumPy)")
+    add("--csv", metavar="FILE", help="write every time to a CSV file")
+    add("--markdown", metavar="FILE", help="write the table to a Markdown file")
+    add("--plot", metavar="FILE", help="draw GFLOP/s to a .png, .svg or .pdf file")
+    command.set_defaults(run=bench)
+    return command
+
+
+def _peers(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split(","))) if text != "none" else ()
+    for name in names:
+        if name not in peers.KNOWN:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(peers.KNOWN)}; or say none")
+    return names
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return rate
+
+
 def _positive(text: str) -> int:
     number = int(text) if text.isascii() and text.isdigit() else 0
     if number < 1:
@@ -130,4 +194,4 @@ def _format(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-_PARSERS = {"info": _info_parser, "apply": _apply_parser}
+_PARSERS = {"info": _info_parser, "apply": _apply_parser, "bench": _bench_parser}

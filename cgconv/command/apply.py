@@ -16,12 +16,9 @@ from .batch import Batch, Job, Operator, Tally
 from .images import Source, find_sources, pillow, refuse_huge_images, require_extra
 from .outputs import OutputNames
 from .progress import Progress
+from .usage import UsageError
 
-__all__ = ["UsageError", "apply"]
-
-
-class UsageError(Exception):
-    """The command cannot start as it was given. The text is one line for the user."""
+__all__ = ["apply"]
 
 
 def apply(options: Namespace) -> int:
