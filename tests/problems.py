@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 MODES = ("constant", "symmetric-include-edge", "symmetric-exclude-edge", "replicate", "circular")
-LISTS = Path(__file__).parent.parent / "bench"
+LISTS = Path(__file__).parent.parent / "cgconv" / "command" / "bench"
 
 # ---- a problem ---------------------------------------------------------------------------------------------
 

@@ -257,7 +257,7 @@ CGCONV_API cgconv_status cgconv_set_num_threads(int n);
 /* Static strings. An unknown status gives "unknown status". */
 CGCONV_API const char *cgconv_status_string(cgconv_status status);
 CGCONV_API const char *cgconv_version(void);   /* "0.1.0" */
-CGCONV_API const char *cgconv_isa(void);       /* the instruction set in use: "avx512"; the variable CGCONV_ISA caps it */
+CGCONV_API const char *cgconv_isa(void);       /* the instruction set in use: "avx512"; CGCONV_ISA caps it */
 CGCONV_API const char *cgconv_threading(void); /* "openmp" or "serial" */
 CGCONV_API const char *cgconv_cuda(void);      /* what the build found of CUDA, in words */
 
