@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 
 from . import __version__, bank, formats, show_config
@@ -51,9 +52,10 @@ machine needs at least, for the arithmetic or to touch each byte once. Peers, ot
 threads, are measured in turn with ours: the ratio is the best peer's time over ours. What a peer computes is compared
 with ours first, and ours, bit for bit, with the reference.
 
-PROBLEM is a CSV file of problems, one line of such a file, or words such as "c=32 h=56 w=56 groups=32 k=3 pad=1"; the
-columns are {columns}.
-Without any, the layers of well-known networks are measured.
+PROBLEM is a CSV file of problems, one line of such a file, or words such as "c=32 h=56 w=56 groups=32 k=3 pad=1", in
+which k, stride, pad and dilation stand for several columns. Without any, layers of well-known networks are measured.
+The columns are
+{columns}.
 
 Peers: {peers}. {install} installs all of them.
 """
@@ -140,7 +142,9 @@ def _bench_parser() -> argparse.ArgumentParser:
     command = argparse.ArgumentParser(
         prog="cgconv bench",
         usage="cgconv bench [PROBLEM ...] [--peers NAMES] [options]",
-        description=_BENCH.format(columns=", ".join(COLUMNS), peers=", ".join(peers.KNOWN), install=peers.INSTALL),
+        description=_BENCH.format(
+            columns=textwrap.fill(", ".join(COLUMNS), 118), peers=", ".join(peers.KNOWN), install=peers.INSTALL
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = command.add_argument

@@ -6,7 +6,7 @@ It must not know any test.
 import numpy as np
 
 import cgconv
-from cgconv.command.bench.case import Call
+from cgconv.command.bench.case import Call, Cannot
 from cgconv.command.bench.problems import find_problems
 
 TINY = "name=tiny c=4 h=6 w=5 groups=2 filters_per_group=3 k=3 pad=1"
@@ -36,3 +36,7 @@ def in_float64(case):
 
 def flipped(case):
     return cgconv.conv2d(case.x, case.weight[..., ::-1, ::-1], **case.problem.keywords)
+
+
+def cannot(case):
+    raise Cannot("no luck")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benching import GIVEN, TINY, Friend, flipped, in_float64, problem
+from benching import GIVEN, TINY, Friend, cannot, flipped, in_float64, problem
 from cgconv.command.bench import command
 from cgconv.command.bench.case import Case
 from cgconv.command.bench.measure import Outcome, measure
@@ -45,7 +45,7 @@ def test_ours_can_be_measured_in_each_of_its_ways(run, options):
 
 
 def test_the_csv_has_a_line_for_each_problem_and_contender(run, tmp_path, monkeypatch):
-    friends = [Friend("good", in_float64), Friend("bad", flipped)]
+    friends = [Friend("good", in_float64), Friend("bad", flipped), Friend("idle", cannot)]
     monkeypatch.setattr(command, "contenders", lambda names, threads: friends)
     status, out, err = run("bench", TINY, "c=2 h=3 w=3 k=1 name=b", *GIVEN, "--csv", "t.csv", "--markdown", "t.md")
     assert status == 1
@@ -55,17 +55,18 @@ def test_the_csv_has_a_line_for_each_problem_and_contender(run, tmp_path, monkey
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == CSV_COLUMNS
     assert [(row["problem"], row["contender"]) for row in rows] == [
-        (each, name) for each in ("tiny", "b") for name in ("cgconv", "good", "bad")
+        (each, name) for each in ("tiny", "b") for name in ("cgconv", "good", "bad", "idle")
     ]
     assert rows[0]["flops"] == str(problem(TINY).flops) and rows[0]["bytes"] == str(4 * problem(TINY).cells)
     assert (rows[0]["pass"], rows[0]["dtype"], rows[0]["layout"], rows[0]["threads"]) == (
         "forward", "float32", "NCHW", "1")  # fmt: skip
-    assert all(float(row["us"]) > 0 for row in rows if row["contender"] != "bad")
+    assert all(float(row["us"]) > 0 for row in rows if row["contender"] in ("cgconv", "good"))
+    assert (rows[3]["us"], rows[3]["note"]) == ("", "no luck")
     assert rows[2]["us"] == rows[2]["gflops"] == "" and rows[2]["note"].startswith("wrong: ")
     table = [line for line in (tmp_path / "t.md").read_text().splitlines() if line.startswith("|")]
     heading = [cell.strip() for cell in table[0].strip("|").split("|")]
     assert heading[:5] == ["problem", "MFLOP", "cgconv µs", "GFLOP/s", "of floor"]
-    assert heading[5:] == ["good µs", "bad µs", "best peer", "ratio"]
+    assert heading[5:] == ["good µs", "bad µs", "best peer", "ratio"]  # and nothing of the idle one
     assert [line.split("|")[1].strip() for line in table[2:]] == ["tiny", "b"]
     assert table[2].split("|")[7].strip() == "wrong" and table[2].split("|")[8].strip() == "good"
     assert "ratio, best peer's time / cgconv's: geometric mean" in out

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import cgconv
-from benching import TINY, Friend, flipped, in_float64, problem
+from benching import TINY, Friend, cannot, flipped, in_float64, problem
 from cgconv.command.bench import peers
-from cgconv.command.bench.case import Cannot, Case, Ours
+from cgconv.command.bench.case import Case, Ours
 from cgconv.command.bench.measure import Wrong, measure
 from cgconv.command.usage import UsageError
 
@@ -79,9 +79,6 @@ def test_a_peer_that_fails_is_noted_and_the_others_go_on():
 
 
 def test_a_peer_that_has_no_such_convolution_is_not_wrong():
-    def cannot(case):
-        raise Cannot("no luck")
-
     outcome = measured(Friend("friend", cannot))
     assert outcome.notes == {"friend": "no luck"} and outcome.wrong == []
 

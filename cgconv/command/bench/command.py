@@ -4,6 +4,7 @@ It must not know how a time is taken or what a table looks like.
 """
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ class _Run:
 
     def __init__(self, options: Namespace, peers: list[Contender], machine: Machine, problems: list[Problem]) -> None:
         self.failed = False
+        self._load = os.getloadavg()[0]  # times taken beside other work are worth little
         self._options = options
         self._machine = machine
         self._ours = Ours(__version__, options.layout, options.plan)
@@ -86,9 +88,12 @@ class _Run:
             with whole_file(Path(options.csv)) as file:
                 file.write(as_csv(outcomes, facts, versions).encode())
         if options.markdown:
+            heard = {name for outcome in outcomes for name in (*outcome.seconds, *outcome.wrong)}
+            peers = [peer.name for peer in self._peers if peer.name in heard]
+            table = Table(self._ours.name, peers, [outcome.problem.name for outcome in outcomes])
             below = summary(outcomes, self._ours.name)
             with whole_file(Path(options.markdown)) as file:
-                file.write(as_markdown(self._title(), self._table, outcomes, below).encode())
+                file.write(as_markdown(self._title(), table, outcomes, below).encode())
         if options.plot and plot:
             with whole_file(Path(options.plot)) as file:
                 draw(file, plot, self._title()[0], list(versions), outcomes)
@@ -98,9 +103,10 @@ class _Run:
         options = self._options
         threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
         called = "a reused plan" if options.plan else "conv2d"
+        load = f"load average {self._load:.2f} at the start"
         peers = ", ".join(f"{peer.name} {peer.version}" for peer in self._peers) or "none"
         return [
-            f"{options.pass_name}, {options.dtype}, {threads}, {processor()}",
+            f"{options.pass_name}, {options.dtype}, {threads}, {processor()}, {load}",
             f"cgconv {__version__}: {called}, {options.layout}, {show_config('dicts')['isa']}; peers: {peers}",
             self._machine.source,
         ]
