@@ -20,7 +20,7 @@ if(CMAKE_C_COMPILER_ID MATCHES "GNU|Clang")
 endif()
 
 # Each instruction set is one file, compiled with its own flags. A file whose flags are unknown here compiles to an
-# absent table; the choice among those that exist is made at run time. NEON needs no flags where it exists.
+# absent table; the choice among those that exist is made at run time.
 set(CGCONV_AVX2_FLAGS -mavx2 -mfma)
 set(CGCONV_AVX512_FLAGS -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma)
 set(CGCONV_ISA_TABLES nofma scalar)
@@ -32,6 +32,11 @@ foreach(isa IN ITEMS avx2 avx512)
     list(APPEND CGCONV_ISA_TABLES ${isa})
   endif()
 endforeach()
+# NEON needs no flags where it exists. But GCC for Arm reorders before it allots registers: it moves the loads of a loop
+# together, and has too few registers left for the sums.
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  set(CGCONV_NEON_FLAGS -fno-schedule-insns)
+endif()
 check_symbol_exists(__aarch64__ arm_neon.h CGCONV_HAS_NEON)
 if(CGCONV_HAS_NEON)
   list(APPEND CGCONV_ISA_TABLES neon)

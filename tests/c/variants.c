@@ -2,6 +2,7 @@
 #include "variants.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "harness.h"
@@ -11,9 +12,15 @@ const char *pass_name(cgconv_pass pass) {
     return names[pass];
 }
 
+const char *tested_isa(int index) {
+    const char *only = getenv("CGCONV_TEST_ISA");
+    if (!only || !*only) return cgconv_isa_alternative(index);
+    return index == 0 ? only : NULL;
+}
+
 int unfused_exists(void) {
     const char *isa;
-    for (int i = 0; (isa = cgconv_isa_alternative(i)); i++)
+    for (int i = 0; (isa = tested_isa(i)); i++)
         if (strcmp(isa, "nofma") == 0) return 1;
     return 0;
 }
@@ -45,7 +52,7 @@ void each_variant(const cgconv_spec *spec, int threads, variant_fn *fn, void *co
     options.threads = threads;
     options.why = why;
     options.why_size = sizeof why;
-    for (int i = 0; (options.isa = cgconv_isa_alternative(i)); i++) {
+    for (int i = 0; (options.isa = tested_isa(i)); i++) {
         cgconv_plan *plan;
         options.algorithm = NULL;
         if (!CHECK(cgconv_plan_create(spec, &options, &plan) == CGCONV_OK, "isa=%s: %s", options.isa, why)) continue;

@@ -1,5 +1,5 @@
 /*
- * Every way to run a problem: each instruction set of this machine, each pass, each algorithm that serves it. It must
+ * Every way to run a problem: each instruction set under test, each pass, each algorithm that serves it. It must
  * not know what is done with a plan.
  */
 #ifndef VARIANTS_H
@@ -24,7 +24,13 @@ void each_variant(const cgconv_spec *spec, int threads, variant_fn *fn, void *co
 
 const char *pass_name(cgconv_pass pass);
 
-/* 1 if an instruction set of this machine is not fused, so that unfused results are to be expected too. */
+/*
+ * The index-th instruction set under test: those of this machine, or the one that CGCONV_TEST_ISA names, and that must
+ * be there then. NULL past the end.
+ */
+const char *tested_isa(int index);
+
+/* 1 if an instruction set under test is not fused, so that unfused results are to be expected too. */
 int unfused_exists(void);
 
 #endif
