@@ -187,7 +187,8 @@ def scaled_down(p):
 
     n, g = min(p.n, 2), min(p.g, 3)
     cg, f = min(p.c // p.g, 13), min(p.f, 13)
-    return p.but(n=n, g=g, c=g * cg, f=f, h=smaller(p.h, p.kh, p.dh), w=smaller(p.w, p.kw, p.dw))
+    p = p.but(n=n, g=g, c=g * cg, f=f, h=smaller(p.h, p.kh, p.dh), w=smaller(p.w, p.kw, p.dw))
+    return _of_bearable_size(p, 600_000)
 
 
 @st.composite

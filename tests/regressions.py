@@ -35,13 +35,13 @@ REGRESSIONS = [
     Problem(name="depth multiplier 2", c=7, g=7, f=2, h=9, w=9, **_ONE),
     Problem(name="depth multiplier 9", c=3, g=3, f=9, h=8, w=9, **_ONE),
     Problem(name="many groups of 4", c=128, g=32, f=4, h=7, w=7, **_ONE),
-    Problem(name="groups of 24", n=2, c=72, g=3, f=24, h=7, w=9, **_ONE),
+    Problem(name="groups of 24", c=48, g=2, f=24, h=7, w=6, **_ONE),
     Problem(name="more filters than channels", c=2, f=70, h=8, w=8, kh=5, kw=5),
     Problem(name="more channels than filters", c=150, f=2, h=6, w=6, **_ONE),
     # Filters.
     Problem(name="filter as large as the input", c=4, g=2, f=3, h=9, w=11, kh=9, kw=11),
     Problem(name="filter as large as the padded input", c=4, g=4, h=5, w=6, kh=9, kw=11, pt=2, pb=2, pl=2, pr=3),
-    Problem(name="31 x 31, channel-wise", c=3, g=3, h=14, w=13, kh=31, kw=31, pt=15, pb=15, pl=15, pr=15),
+    Problem(name="31 x 31, channel-wise", c=2, g=2, h=9, w=10, kh=31, kw=31, pt=15, pb=15, pl=15, pr=15),
     Problem(name="13 x 13, strided", c=4, g=2, f=2, h=20, w=19, kh=13, kw=13, sh=4, sw=4, pt=6, pb=6, pl=6, pr=6),
     Problem(name="4 x 4", c=4, g=4, h=10, w=11, kh=4, kw=4, pt=1, pb=2, pl=1, pr=2),
     Problem(name="9 x 1", c=4, g=4, h=18, w=18, kh=9, kw=1, pt=4, pb=4),
@@ -72,8 +72,8 @@ REGRESSIONS = [
     Problem(name="a weight gradient whose rows are longer than a chunk", c=1, f=2, h=3, w=4200, kh=1, kw=2),
     Problem(name="a chunk that ends at an image's end", n=4, c=2, f=2, h=66, w=66),
     # Enough work for several threads.
-    Problem(name="many images", n=17, c=16, g=16, h=19, w=18, kh=5, kw=5, **_TWO),
+    Problem(name="many images", n=9, c=8, g=8, h=18, w=17, kh=5, kw=5, **_TWO),
     Problem(name="many filters", c=32, g=2, f=40, h=9, w=10, **_ONE),
-    Problem(name="one large plane", c=1, f=4, h=120, w=130, kh=4, kw=3, **_ONE),
+    Problem(name="one large plane", c=1, f=4, h=95, w=100, kh=4, kw=3, **_ONE),
     Problem(name="long rows", c=8, g=4, f=4, h=3, w=900, **_ONE),
 ]

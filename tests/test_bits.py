@@ -90,8 +90,9 @@ def test_problems_that_have_tripped_libraries_have_the_bits_of_the_definition(p,
 
 
 @pytest.mark.parametrize("p", read_list(), ids=lambda p: p.name)
-def test_small_layers_of_real_networks_have_the_bits_of_the_definition(p):
-    check(scaled_down(p))
+@pytest.mark.parametrize("memory", ["NCHW", "NHWC"])
+def test_small_layers_of_real_networks_have_the_bits_of_the_definition(p, memory):
+    check(scaled_down(p).but(memory=memory))
 
 
 # ---- large problems against the reference algorithm --------------------------------------------------------
@@ -114,10 +115,11 @@ def part_of(p, data):
 
 
 @pytest.mark.parametrize("p", read_list(), ids=lambda p: p.name)
-def test_layers_of_real_networks_have_the_bits_of_the_reference_algorithm(p):
+@pytest.mark.parametrize("memory", ["NCHW", "NHWC"])
+def test_layers_of_real_networks_have_the_bits_of_the_reference_algorithm(p, memory):
     """Groups, channels of an input and filters do not know of each other, so a part can judge the whole."""
     data = arrays(p)
-    whole = {which: run(p, which, *data) for which in PASSES}
+    whole = {which: run(p.but(memory=memory), which, *data) for which in PASSES}
     for which, few, part, places in part_of(p, data):
         want = run(few, which, *part, algorithm="reference")
         for a, b, at in zip(whole[which], want, places, strict=True):
