@@ -42,12 +42,20 @@ cgconv_status cgconv_output_size(const cgconv_spec *spec, int64_t *oh, int64_t *
 }
 
 cgconv_status cgconv_spec_pad_same(cgconv_spec *spec) {
-    cgc_why silent = {0};
-    if (!spec) return CGCONV_INVALID_ARGUMENT;
-    cgconv_spec same = *spec;
-    const cgconv_status status = cgc_pad_same(&same, silent);
-    if (!status) *spec = same;
-    return status;
+    if (!spec || spec->struct_size != sizeof *spec) return CGCONV_INVALID_ARGUMENT;
+    /* Only what the pads depend on has to be set, and is checked. */
+    cgconv_spec same;
+    cgconv_spec_init(&same);
+    same.c = 1;
+    same.h = spec->h, same.w = spec->w;
+    same.kh = spec->kh, same.kw = spec->kw;
+    same.stride_h = spec->stride_h, same.stride_w = spec->stride_w;
+    same.dilation_h = spec->dilation_h, same.dilation_w = spec->dilation_w;
+    const cgconv_status status = cgc_pad_same(&same, (cgc_why){0});
+    if (status) return status;
+    spec->pad_top = same.pad_top, spec->pad_bottom = same.pad_bottom;
+    spec->pad_left = same.pad_left, spec->pad_right = same.pad_right;
+    return CGCONV_OK;
 }
 
 int64_t cgconv_pad_source(cgconv_pad_mode mode, int64_t position, int64_t extent) {

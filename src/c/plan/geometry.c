@@ -221,8 +221,6 @@ static int same(int64_t in, int64_t k, int64_t stride, int64_t dilation, int64_t
 }
 
 cgconv_status cgc_pad_same(cgconv_spec *spec, cgc_why why) {
-    if (spec->struct_size != sizeof *spec) return CGCONV_INVALID_ARGUMENT;
-    spec->pad_top = spec->pad_bottom = spec->pad_left = spec->pad_right = 0;
     const cgconv_status status = check_fields(spec, why);
     if (status) return status;
     return same(spec->h, spec->kh, spec->stride_h, spec->dilation_h, &spec->pad_top, &spec->pad_bottom) &&

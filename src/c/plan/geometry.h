@@ -25,7 +25,7 @@ typedef struct cgc_extents {
  */
 cgconv_status cgc_geometry_init(const cgconv_spec *spec, cgc_geometry *geometry, cgc_extents *extents, cgc_why why);
 
-/* Sets the pads of the spec as cgconv_spec_pad_same says; on failure they are of no use. */
+/* Sets the pads of a spec that has none yet as cgconv_spec_pad_same says; on failure they are of no use. */
 cgconv_status cgc_pad_same(cgconv_spec *spec, cgc_why why);
 
 #endif
