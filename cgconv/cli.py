@@ -44,6 +44,11 @@ is applied, what is transparent becomes white, and of an animation the first fra
 
 An input that cannot be used is refused with a line, and the others go on. No file is replaced without --overwrite,
 and none ever appears half-written.
+
+Each thread takes an input from its file to its results; where there are fewer inputs than threads, or a response is
+large, several threads share one convolution. The last line counts the inputs done and refused, and the images (an
+array may hold many) in a second of the whole run. GFLOP/s a thread is the speed of the convolution alone: 2 operations
+for each weight of each result, over the processor time of its threads.
 """
 
 _BENCH = """\
@@ -131,7 +136,7 @@ def _apply_parser() -> argparse.ArgumentParser:
         metavar="AXES",
         help="axes of .npy arrays, such as NCHW, HWC or SSCB (default: height, width and any channel)",
     )
-    command.add_argument("--threads", type=_positive, metavar="N", help="threads of the convolution")
+    command.add_argument("--threads", type=_positive, metavar="N", help="threads (default: as cgconv info says)")
     command.add_argument("--overwrite", action="store_true", help="replace results that exist")
     command.add_argument("--quiet", action="store_true", help="say nothing but what went wrong")
     command.set_defaults(run=apply)

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import cgconv
+from cgconv.command import batch
 from cgconv.command.images import SAMPLES
 from command_line import colours, edges_of, files, identity, runner, save_image
 
@@ -237,6 +238,17 @@ def test_what_is_not_there_is_refused(run, tmp_path):
     ]
 
 
+def test_a_file_that_goes_away_before_its_turn_is_refused(run, tmp_path, monkeypatch):
+    for name in "abc":
+        save_image(tmp_path / f"{name}.png")
+    batch_run = batch.Batch.run
+    monkeypatch.setattr(batch.Batch, "run", lambda *arguments: os.remove("b.png") or batch_run(*arguments))
+    status, out, err = run("apply", "edges", "a.png", "b.png", "c.png", "--out", "r")
+    assert status == 1 and out.startswith("2 done, 1 refused; ")
+    assert err.startswith("cgconv: b.png: cannot be read: FileNotFoundError: ") and err.count("\n") == 1
+    assert files(tmp_path / "r") == ["a.edges.png", "c.edges.png"]
+
+
 def test_a_name_that_could_break_the_line_is_written_with_escapes(run, tmp_path):
     (tmp_path / "two\nlines.png").write_text("no image")
     status, _, err = run("apply", "edges", "two\nlines.png", "--out", "r")
@@ -272,5 +284,3 @@ def test_an_array_must_have_the_axes_of_the_format(run, tmp_path):
     np.save(tmp_path / "x.npy", np.ones((4, 5, 3)))
     status, _, err = run("apply", "edges", "x.npy", "--out", "r", "--format", "NCHW")
     assert status == 1 and err == "cgconv: x.npy: an array of shape (4, 5, 3); BCSS has 4 axes\n"
-
-

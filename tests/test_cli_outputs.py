@@ -8,15 +8,18 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import cgconv
 from cgconv.command import batch
 from cgconv.command.images import Source
-from command_line import Terminal, colours, edges_of, files, runner, save_image
+from command_line import Terminal, colours, edges_of, files, identity, runner, save_image
 
 
 @pytest.fixture
@@ -77,8 +80,11 @@ def test_a_failing_encoder_leaves_nothing_and_the_others_go_on(run, tmp_path, mo
     assert files(tmp_path / "r") == ["a.edges.png", "c.edges.png"]
 
 
-@pytest.mark.parametrize("place", ["draw_sheet", "conv2d"])
-def test_an_interruption_leaves_whole_files_only(run, tmp_path, monkeypatch, place):
+@pytest.mark.parametrize("large", [0, batch._LARGE])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("place", ["draw_sheet", "_convolve"])
+def test_an_interruption_leaves_whole_files_only(run, tmp_path, monkeypatch, place, threads, large):
+    monkeypatch.setattr(batch, "_LARGE", large)
     original = getattr(batch, place)
     calls = []
 
@@ -91,7 +97,7 @@ def test_an_interruption_leaves_whole_files_only(run, tmp_path, monkeypatch, pla
     monkeypatch.setattr(batch, place, interrupted)
     for number in range(40):
         save_image(tmp_path / "in" / f"{number}.png")
-    status, out, err = run("apply", "edges", "in", "--out", "r", "--threads", 1)
+    status, out, err = run("apply", "edges", "in", "--out", "r", "--threads", threads)
     assert (status, out, err) == (130, "", "cgconv: interrupted\n")
     written = files(tmp_path / "r")
     assert len(written) < 40
@@ -120,46 +126,129 @@ def test_a_signal_interrupts_another_process_cleanly(tmp_path):
 # ---- many images --------------------------------------------------------------------------------------------------
 
 
-def test_reading_and_writing_stay_a_few_images_beside_the_convolution(run, tmp_path, monkeypatch):
-    read, written, ahead, behind = [], [], [], []
-    source_read, batch_write, conv2d = Source.read, batch.Batch._write, batch.conv2d
-    monkeypatch.setattr(Source, "read", lambda *a: read.append(None) or source_read(*a))
-    monkeypatch.setattr(batch.Batch, "_write", lambda *a: (batch_write(*a), written.append(None))[0])
+def concurrent(monkeypatch, owner, name):
+    """Watches a function; gives a list of how many calls were under way as each began."""
+    original, under_way, counts, lock = getattr(owner, name), [], [], threading.Lock()
 
-    def watched(*arguments, **options):
-        ahead.append(len(read) - len(ahead))
-        behind.append(len(behind) - len(written))
-        return conv2d(*arguments, **options)
+    def watched(*arguments):
+        with lock:
+            under_way.append(None)
+            counts.append(len(under_way))
+        try:
+            return original(*arguments)
+        finally:
+            under_way.pop()
 
-    monkeypatch.setattr(batch, "conv2d", watched)
-    for number in range(60):
-        save_image(tmp_path / "in" / f"{number}.png", colours(8, 8))
-    assert run("apply", "edges", "in", "--out", "r")[0] == 0
-    assert len(read) == len(ahead) == len(written) == 60
-    assert max(ahead) <= batch._AHEAD + 1
-    assert max(behind) <= batch._WORKERS + 1
+    monkeypatch.setattr(owner, name, watched)
+    return counts
 
 
-def test_large_responses_wait_for_each_other(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(batch, "_WAITING_BYTES", 0)
-    for number in range(6):
-        save_image(tmp_path / "in" / f"{number}.png", colours(8, 8, number))
-    assert run("apply", "edges", "in", "--out", "r", "--save", "npy")[0] == 0
-    for number in range(6):
-        response = np.load(tmp_path / "r" / f"{number}.edges.npy")
-        np.testing.assert_array_equal(response, edges_of(colours(8, 8, number)))
+@pytest.mark.parametrize("large", [0, batch._LARGE])
+def test_any_number_of_threads_writes_the_same_files(run, tmp_path, monkeypatch, large):
+    monkeypatch.setattr(batch, "_LARGE", large)
+    for number in range(12):
+        save_image(tmp_path / "in" / f"{number}.png", colours(8 + number, 40, number))
+    for threads in (1, 2, 5, 30):
+        assert run("apply", "gabor", "in", "--out", f"r{threads}", "--save", "both", "--threads", threads)[0] == 0
+        assert len(files(tmp_path / f"r{threads}")) == 24
+        for name in files(tmp_path / "r1"):
+            assert (tmp_path / f"r{threads}" / name).read_bytes() == (tmp_path / "r1" / name).read_bytes()
 
 
-def test_the_last_line_counts_images_and_operations(run, tmp_path, monkeypatch):
-    np.save(tmp_path / "x.npy", np.ones((10, 8, 12, 3), np.float32))
-    np.save(tmp_path / "y.npy", np.ones((10, 8, 12, 3), np.float32))
-    # Every look at the clock is a second later. It is looked at twice for the whole and twice for each convolution.
-    seconds = iter(range(100))
-    monkeypatch.setattr(time, "perf_counter", lambda: next(seconds))
-    status, out, _ = run("apply", "edges", "x.npy", "y.npy", "--format", "NHWC", "--out", "r", "--save", "npy")
-    flop = 2 * 9 * (10 * 8 * 12 * 15)
-    expected = f"{20 / 5:.3g} images/s; the convolution alone {20 / 2:.3g} images/s, {flop / 1e9:.3g} GFLOP/s"
-    assert (status, out) == (0, f"2 done, 0 refused; {expected}\n")
+@pytest.mark.parametrize("large", [0, batch._LARGE])
+def test_there_are_as_many_pictures_in_memory_as_threads(run, tmp_path, monkeypatch, large):
+    monkeypatch.setattr(batch, "_LARGE", large)
+    read, together, pictures, counts = Source.read, threading.Barrier(3), [], []
+
+    def watched(*arguments):
+        together.wait(60)  # until the other two workers stand here, their last pictures gone
+        counts.append(sum(each() is not None for each in pictures))
+        together.wait(60)
+        picture = read(*arguments)
+        pictures.append(weakref.ref(picture))
+        return picture
+
+    monkeypatch.setattr(Source, "read", watched)
+    identity(tmp_path / "id.npz", 3)
+    for number in range(60):  # every other one has too few channels
+        pixels = colours(8, 8)
+        save_image(tmp_path / "in" / f"{number}.png", pixels if number % 2 else pixels[:, :, 0])
+    status, out, _ = run("apply", "id.npz", "in", "--out", "r", "--threads", 3)
+    assert status == 1 and out.startswith("30 done, 30 refused; ")
+    assert counts == [0] * 60
+
+
+def test_one_slow_input_keeps_only_one_thread(run, tmp_path, monkeypatch):
+    others_are_done = threading.Event()
+    read, draw, drawn = Source.read, batch.draw_sheet, []
+
+    def slow(source, array_format):
+        if source.stem == "00":
+            assert others_are_done.wait(60)
+        return read(source, array_format)
+
+    def counted(*arguments):
+        draw(*arguments)
+        drawn.append(None)
+        if len(drawn) == 19:
+            others_are_done.set()
+
+    monkeypatch.setattr(Source, "read", slow)
+    monkeypatch.setattr(batch, "draw_sheet", counted)
+    for number in range(20):
+        save_image(tmp_path / "in" / f"{number:02}.png", colours(8, 8))
+    assert run("apply", "edges", "in", "--out", "r", "--threads", 2)[0] == 0
+    assert len(files(tmp_path / "r")) == 20
+
+
+@pytest.mark.parametrize(("threads", "inputs", "share"), [(1, 3, 1), (3, 3, 1), (3, 7, 1), (5, 2, 2), (4, 1, 4)])
+def test_inputs_share_the_threads(run, tmp_path, monkeypatch, threads, inputs, share):
+    convolve, shares = batch._convolve, []
+    monkeypatch.setattr(batch, "_convolve", lambda *a: shares.append(a[2]) or convolve(*a))
+    for number in range(inputs):
+        save_image(tmp_path / "in" / f"{number}.png")
+    assert run("apply", "edges", "in", "--out", "r", "--threads", threads)[0] == 0
+    assert shares == [share] * inputs
+
+
+def test_without_threads_they_are_those_of_the_library(run, tmp_path, monkeypatch, restored_num_threads):
+    convolve, shares = batch._convolve, []
+    monkeypatch.setattr(batch, "_convolve", lambda *a: shares.append(a[2]) or convolve(*a))
+    save_image(tmp_path / "a.png")
+    cgconv.set_num_threads(3)
+    assert run("apply", "edges", "a.png", "--out", "r")[0] == 0
+    assert shares == [cgconv.get_num_threads()]
+
+
+def test_large_responses_are_made_one_after_the_other_by_all_threads(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "_LARGE", 8 * 9 * 15 * 4)
+    convolve, shares = batch._convolve, {}
+    monkeypatch.setattr(batch, "_convolve", lambda *a: shares.update({a[0].array.shape: a[2]}) or convolve(*a))
+    for width in range(1, 17):
+        np.save(tmp_path / f"{width}.npy", colours(8, width))
+    inputs = [f"{width}.npy" for width in range(1, 17)]
+    assert run("apply", "edges", *inputs, "--out", "r", "--save", "npy", "--threads", 3)[0] == 0
+    assert shares == {(8, width, 3): 1 if width < 9 else 3 for width in range(1, 17)}
+    monkeypatch.setattr(batch, "_LARGE", 0)
+    counts = concurrent(monkeypatch, batch.Batch, "_make")
+    assert run("apply", "edges", *inputs, "--out", "r", "--overwrite", "--threads", 3)[0] == 0
+    assert counts == [1] * 16
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_last_line_counts_images_and_operations(run, tmp_path, monkeypatch, threads):
+    shape = (10, 80, 120, 3)
+    np.save(tmp_path / "x.npy", np.ones(shape, np.float32))
+    # Every look at a clock is a second later. One is looked at around the whole, the other around the convolution.
+    for clock in ("perf_counter", "thread_time"):
+        monkeypatch.setattr(time, clock, lambda seconds=iter(range(100)): next(seconds))
+    status, out, _ = run(
+        "apply", "edges", "x.npy", "--format", "NHWC", "--out", "r", "--save", "npy", "--threads", threads
+    )
+    plan = cgconv.Plan(shape, (15, 1, 3, 3), padding=1, groups=3, layout="NHWC", threads=threads)
+    speed = 2 * 9 * (10 * 80 * 120 * 15) / plan.passes["forward"].threads / 1e9
+    expected = f"10 images/s; the convolution alone {speed:.3g} GFLOP/s a thread"
+    assert (status, out) == (0, f"1 done, 0 refused; {expected}\n")
 
 
 def test_quiet_says_only_what_went_wrong(run, tmp_path):

@@ -7,12 +7,12 @@ from __future__ import annotations
 import time
 import warnings
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from .. import bank, load_layer
-from .batch import Batch, Job, Operator, Tally
+from .. import bank, get_num_threads, load_layer
+from .batch import Batch, Done, Job, Operator
 from .images import Source, find_sources, pillow, refuse_huge_images, require_extra
 from .outputs import OutputNames
 from .progress import Progress
@@ -38,15 +38,15 @@ def apply(options: Namespace) -> int:
         names = OutputNames(folder, operator.name)
         jobs = list(_jobs(sources, names, suffixes, options.overwrite, progress.refuse))
         progress.start(len(jobs))
+        batch = Batch(operator, options.format, options.threads or get_num_threads(), progress)
         start = time.perf_counter()
-        batch = Batch(operator, options.format, options.threads, progress)
         try:
-            batch.run(jobs)
+            done = batch.run(jobs)
         finally:
             progress.close()
         seconds = time.perf_counter() - start
     if not options.quiet:
-        print(_last_line(batch.tally, progress.refused, seconds))
+        print(_last_line(done, progress.refused, seconds))
     return 1 if progress.refused else 0
 
 
@@ -97,11 +97,16 @@ def _jobs(
             yield Job(source, targets)
 
 
-def _last_line(tally: Tally, refused: int, seconds: float) -> str:
-    line = f"{tally.files} done, {refused} refused"
-    if tally.images and tally.seconds:
-        line += (
-            f"; {tally.images / seconds:.3g} images/s; the convolution alone "
-            f"{tally.images / tally.seconds:.3g} images/s, {tally.operations / tally.seconds / 1e9:.3g} GFLOP/s"
-        )
+def _last_line(done: Sequence[Done], refused: int, seconds: float) -> str:
+    """What cli.py's description of the command explains. Nothing is claimed of no images, or of a clock too coarse."""
+    line = f"{len(done)} done, {refused} refused"
+    images = sum(each.images for each in done)
+    processor_seconds = sum(each.seconds for each in done)
+    if images and processor_seconds:
+        speed = sum(each.operations for each in done) / processor_seconds / 1e9
+        line += f"; {_short(images / seconds)} images/s; the convolution alone {_short(speed)} GFLOP/s a thread"
     return line
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"

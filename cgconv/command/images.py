@@ -89,6 +89,8 @@ class Source:
             return _read_array(self.path, array_format) if _is_array(self.path) else _read_image(self.path)
         except MemoryError as error:
             raise Refused("too large for the memory") from error
+        except OSError as error:  # it was there when the inputs were listed
+            raise Refused(f"cannot be read: {_first_line(error)}") from error
 
 
 def find_sources(

@@ -111,7 +111,7 @@ def _resized(plane: np.ndarray) -> np.ndarray:
     height, width = plane.shape
     longer = max(height, width)
     if longer <= _TILE:
-        return np.kron(plane, np.ones((_TILE // longer,) * 2, dtype=np.float32))
+        return plane.repeat(_TILE // longer, axis=0).repeat(_TILE // longer, axis=1)
     size = (max(1, round(width * _TILE / longer)), max(1, round(height * _TILE / longer)))
     Image = pillow()
     return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX))
