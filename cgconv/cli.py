@@ -47,8 +47,8 @@ and none ever appears half-written.
 
 Each thread takes an input from its file to its results; where there are fewer inputs than threads, or a response is
 large, several threads share one convolution. The last line counts the inputs done and refused, and the images (an
-array may hold many) in a second of the whole run. GFLOP/s a thread is the speed of the convolution alone: 2 operations
-for each weight of each result, over the processor time of its threads.
+array may hold many) in a second of the whole run. GFLOP/s a thread is the speed of the convolution alone: two
+operations for each weight of each result, over the processor time of its threads.
 """
 
 _BENCH = """\

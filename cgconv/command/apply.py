@@ -98,7 +98,7 @@ def _jobs(
 
 
 def _last_line(done: Sequence[Done], refused: int, seconds: float) -> str:
-    """What cli.py's description of the command explains. Nothing is claimed of no images, or of a clock too coarse."""
+    """What cli.py explains to the user. Nothing is claimed of no images, or of a clock too coarse."""
     line = f"{len(done)} done, {refused} refused"
     images = sum(each.images for each in done)
     processor_seconds = sum(each.seconds for each in done)

@@ -151,7 +151,7 @@ def _convolve(picture: Picture, layer: GroupedConvolution2DLayer, threads: int) 
     )
     weight = weights.transpose(4, 3, 2, 0, 1).reshape(plan.weight_shape)
     bias = bias.transpose(3, 2, 0, 1).reshape(-1)
-    # Processor time, since the clock would count what other workers do meanwhile. All threads work as long as this one.
+    # Processor time: the clock would count what other workers do meanwhile. All threads work as long as this one.
     start = time.thread_time()
     response: np.ndarray = plan.forward(x, weight, bias)
     seconds = (time.thread_time() - start) * plan.passes["forward"].threads
