@@ -20,7 +20,7 @@ from PIL import Image
 import cgconv
 from cgconv.command import batch
 from cgconv.command.images import Source
-from command_line import Terminal, colours, edges_of, files, identity, runner, save_image
+from command_line import Terminal, colours, files, identity, runner, save_image
 
 
 @pytest.fixture
