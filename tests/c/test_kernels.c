@@ -146,6 +146,81 @@ static void test_taps(bench *t) {
         }
 }
 
+/* A filter over lines, as a stencil reads them: which cell of x stands under (u, v) of output (r, 0). */
+typedef struct filter {
+    int64_t kh, kw, step, dilation, pitch, phase;
+} filter;
+
+static int64_t filter_cell(const filter *f, int64_t r, int64_t u, int64_t v) {
+    return (r * f->step + u) * f->pitch + v % f->step * f->phase + v / f->step * f->dilation;
+}
+
+static void test_stencil_of(bench *t, const filter *f, int64_t rows, int64_t cols) {
+    const int64_t y_pitch = cols + rng_range(&t->random, 0, 3);
+    const int64_t run = cols < t->kernels->lanes ? t->kernels->lanes : cols; /* what may be read, see kernels.h */
+    CASE(t, "stencil rows=%lld cols=%lld filter=%lldx%lld step=%lld dilation=%lld clamp=%g,%g", (long long)rows,
+         (long long)cols, (long long)f->kh, (long long)f->kw, (long long)f->step, (long long)f->dilation, t->lo,
+         t->hi);
+    int64_t length = 0;
+    for (int64_t v = 0; v < f->kw; v++) {
+        const int64_t end = filter_cell(f, rows - 1, f->kh - 1, v) + run;
+        if (end > length) length = end;
+    }
+    const void *w = operand(t, A, f->kh * f->kw), *x = operand(t, B, length), *bias = operand(t, C, 1);
+    void *y = output(t, (rows - 1) * y_pitch + cols);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t p = 0; p < cols; p++) {
+            double sum = get(t->dtype, bias, 0);
+            for (int64_t u = 0; u < f->kh; u++)
+                for (int64_t v = 0; v < f->kw; v++)
+                    sum = chain(t, sum, w, u * f->kw + v, x, filter_cell(f, r, u, v) + p);
+            expect(t, r * y_pitch + p, clamp(t->dtype, sum, t->lo, t->hi));
+        }
+    t->kernels->stencil(rows, cols, f->kh, f->kw, f->step, f->dilation, w, x, (ptrdiff_t)f->pitch,
+                        (ptrdiff_t)f->phase, bias, y, (ptrdiff_t)y_pitch, t->lo, t->hi);
+    check_output(t);
+}
+
+/* The filters that have kernels of their own, and others, each with all widths that change the tail. */
+static void test_stencil(bench *t) {
+    static const filter filters[] = {
+        {3, 3, 1, 1, 0, 0}, {3, 3, 2, 1, 0, 0}, {3, 3, 1, 2, 0, 0}, {5, 5, 1, 1, 0, 0}, {5, 5, 2, 1, 0, 0},
+        {7, 7, 1, 1, 0, 0}, {7, 7, 2, 1, 0, 0}, {5, 5, 1, 3, 0, 0}, {1, 4, 1, 1, 0, 0}, {9, 1, 1, 1, 0, 0},
+        {4, 3, 1, 1, 0, 0}, {6, 2, 2, 1, 0, 0}, {2, 3, 2, 1, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++)
+        for (int64_t cols = 1; cols <= LARGEST; cols++) {
+            filter f = filters[i];
+            f.phase = cols + f.kw + rng_range(&t->random, 0, 3);
+            f.pitch = f.phase * f.step + f.kw * f.dilation;
+            draw_clamp(t);
+            test_stencil_of(t, &f, rng_range(&t->random, 1, 9), cols);
+        }
+}
+
+static void test_lines_of(bench *t, int64_t rows, int64_t cols, int64_t x_step, int64_t step) {
+    const int64_t x_pitch = cols * x_step + rng_range(&t->random, 0, 3), first = rng_range(&t->random, 0, 5);
+    const int64_t phase = (first + cols) / step + 1 + rng_range(&t->random, 0, 2), y_pitch = phase * step;
+    CASE(t, "lines rows=%lld cols=%lld x_step=%lld first=%lld step=%lld", (long long)rows, (long long)cols,
+         (long long)x_step, (long long)first, (long long)step);
+    const void *x = operand(t, A, cols ? (rows - 1) * x_pitch + (cols - 1) * x_step + 1 : 0);
+    void *y = output(t, rows * y_pitch);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++)
+            expect(t, i * y_pitch + (first + j) % step * phase + (first + j) / step,
+                   get(t->dtype, x, i * x_pitch + j * x_step));
+    t->kernels->lines(rows, cols, x, (ptrdiff_t)x_pitch, (ptrdiff_t)x_step, y, (ptrdiff_t)y_pitch, first, step,
+                      (ptrdiff_t)phase);
+    check_output(t);
+}
+
+static void test_lines(bench *t) {
+    for (int64_t cols = 0; cols <= LARGEST; cols++)
+        for (int64_t step = 1; step <= 3; step++)
+            for (int64_t x_step = 1; x_step <= 2; x_step++)
+                test_lines_of(t, rng_range(&t->random, 1, 4), cols, x_step, step);
+}
+
 static void test_channels(bench *t) {
     const void *src[TAPS];
     for (int64_t channels = 0; channels <= LARGEST; channels++) {
@@ -289,6 +364,8 @@ static void test_table(bench *t, const char *isa) {
         t->where = (side)where;
         test_gemm(t);
         test_taps(t);
+        test_stencil(t);
+        test_lines(t);
         test_channels(t);
         test_reduce(t);
         test_reduce_of_a_negative_zero(t);

@@ -24,7 +24,9 @@ static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgcon
         const cgc_feed feed = cgc_rows_feed(s);
         return cgc_weight_gradient_book(s, kernels, &feed, threads);
     }
-    size_t local = over_channels(s) ? cgc_pixels_workspace(s) : cgc_planes_workspace(s);
+    size_t local = over_channels(s)             ? cgc_pixels_workspace(s)
+                   : cgc_stencil_serves(s, pass) ? cgc_stencil_workspace(s)
+                                                 : cgc_planes_workspace(s);
     if (pass == CGCONV_BACKWARD_INPUT && cgc_fold_workspace(s, kernels) > local)
         local = cgc_fold_workspace(s, kernels);
     return (cgc_booking){0, local};
@@ -38,6 +40,8 @@ static void run_channelwise(const cgc_run *run) {
     }
     if (over_channels(run->geometry))
         cgc_pixels_run(run);
+    else if (cgc_stencil_serves(run->geometry, run->pass))
+        cgc_stencil_run(run);
     else
         cgc_planes_run(run);
     if (run->pass == CGCONV_BACKWARD_INPUT) cgc_fold(run);

@@ -1,4 +1,4 @@
-/* The two ways of a channel-wise correlation, one channel per group. They must not know the pass. */
+/* The three ways of a channel-wise correlation, one channel per group. They must not know the pass. */
 #ifndef CGC_CHANNELWISE_H
 #define CGC_CHANNELWISE_H
 
@@ -8,6 +8,11 @@
 /* Vectors over pixels, for planes whose pixels are neighbours in memory; any other strides are gathered. */
 size_t cgc_planes_workspace(const cgc_geometry *s);
 void cgc_planes_run(const cgc_run *run);
+
+/* The same where output rows share source lines, which are then read once for four rows. */
+int cgc_stencil_serves(const cgc_geometry *s, cgconv_pass pass);
+size_t cgc_stencil_workspace(const cgc_geometry *s);
+void cgc_stencil_run(const cgc_run *run);
 
 /* Vectors over channels, for channels that are neighbours in memory, with one filter each. */
 size_t cgc_pixels_workspace(const cgc_geometry *s);

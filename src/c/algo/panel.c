@@ -1,8 +1,8 @@
 /* Panels, see panel.h. */
 #include "panel.h"
 
-/* Elements that stay in L1 beside what is computed from them. */
-enum { CACHED_ELEMENTS = 6144 };
+/* What stays in L1 beside the results. */
+enum { CACHED_BYTES = 24576 };
 
 static int64_t least(int64_t count, int64_t step) { return count > 0 ? cgc_min(0, (count - 1) * step) : 0; }
 static int64_t most(int64_t count, int64_t step) { return count > 0 ? cgc_max(0, (count - 1) * step) : 0; }
@@ -19,7 +19,8 @@ cgc_panel cgc_panel_of(const cgc_correlation *c, int64_t cols) {
     const double line = (double)planes * (double)panel.phase * (double)c->c_j;
     panel.by_lines = line * (double)panel.lines <= CGC_PANEL_ELEMENTS;
     if (panel.by_lines) {
-        const int64_t more = (int64_t)(((double)CACHED_ELEMENTS / line - (double)panel.lines) / (double)c->r_i);
+        const double cached = (double)CACHED_BYTES / (double)c->source.size / line; /* lines */
+        const int64_t more = (int64_t)((cached - (double)panel.lines) / (double)c->r_i);
         panel.rows = cgc_max(1, cgc_min(c->rows, 1 + more));
     } else {
         panel.cols = cgc_min(panel.cols, CGC_PANEL_ELEMENTS / cgc_max(1, c->planes * c->ku * c->kv));

@@ -93,7 +93,7 @@ static T NAME(correlate)(const cgc_run *run, int64_t oc, int64_t c, int64_t u, i
         for (int64_t row = chunk.row0; row < chunk.row1; row++) {
             const int64_t n = row / s->oh, i = row % s->oh, cols = chunk.col1 - chunk.col0;
             const T *dy = (const T *)run->y + n * s->yn + oc * s->yc + i * s->yh;
-            const T *x = (const T *)run->x + n * s->xn + c * s->xc;
+            const T *x = (const T *)run->x + n * s->xn + (c < 0 ? 0 : c) * s->xc;
             for (int64_t p = 0; p % LANES || p < cols; p++) {
                 const int64_t j = chunk.col0 + p;
                 T a = 0, b = 0;

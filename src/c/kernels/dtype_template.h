@@ -7,6 +7,8 @@
 
 #include "channelwise_template.h"
 
+#include "stencil_template.h"
+
 #include "reduce_template.h"
 
 #include "moves_template.h"
@@ -20,6 +22,8 @@ static const cgc_kernels K(table) = {
     .gemm = K(gemm),
     .taps = K(taps),
     .channels = K(channels),
+    .stencil = K(stencil),
+    .lines = K(lines),
     .reduce = K(reduce),
     .join = K(join),
     .gather = K(gather),

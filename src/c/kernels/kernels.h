@@ -56,6 +56,25 @@ typedef struct cgc_kernels {
                      const void *bias, void *y, double lo, double hi);
 
     /*
+     * Channel-wise, vectors over pixels, where the terms form a filter and output rows share lines. With r < rows,
+     * p < cols, u < kh, v < kw, in the order (u, v):
+     *     y[r*y_pitch + p] = clamp(bias[0] + sum of
+     *         w[u*kw + v] * x[(r*step + u)*pitch + v % step * phase + v / step * dilation + p])
+     * step is 1 or 2, and dilation is 1 if step is 2. Where cols is less than a cache line holds, the source cells of
+     * each term and row go on to a whole cache line.
+     */
+    void (*stencil)(int64_t rows, int64_t cols, int64_t kh, int64_t kw, int64_t step, int64_t dilation, const void *w,
+                    const void *x, ptrdiff_t pitch, ptrdiff_t phase, const void *bias, void *y, ptrdiff_t y_pitch,
+                    double lo, double hi);
+
+    /*
+     * Copies lines into a panel that splits its columns by their remainder. With i < rows, j < cols, c = first + j:
+     *     y[i*y_pitch + c % step * phase + c / step] = x[i*x_pitch + j*x_step]
+     */
+    void (*lines)(int64_t rows, int64_t cols, const void *x, ptrdiff_t x_pitch, ptrdiff_t x_step, void *y,
+                  ptrdiff_t y_pitch, int64_t first, int64_t step, ptrdiff_t phase);
+
+    /*
      * Products summed over pixels, for the gradient of the weights. With j < m, i < k, l < lanes:
      *     acc[(j*k + i)*lanes + l] += sum over p = l, l + lanes, l + 2*lanes ... of  a[j*a_pitch + p] * b[off[i] + p]
      * where p runs to `count` rounded up to a multiple of lanes, and both factors count as 0 from `count` on (they

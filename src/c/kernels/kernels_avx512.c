@@ -14,6 +14,7 @@
 #define GEMM_VECTORS 3
 #define REDUCE_TAPS_1 8
 #define REDUCE_TAPS_2 6
+#define STENCIL_VECTORS 4
 #include "tables_template.h"
 
 #else

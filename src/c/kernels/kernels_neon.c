@@ -14,6 +14,7 @@
 #define GEMM_VECTORS 3
 #define REDUCE_TAPS_1 6
 #define REDUCE_TAPS_2 3
+#define STENCIL_VECTORS 4
 #include "tables_template.h"
 
 #else

@@ -11,4 +11,5 @@
 #define GEMM_VECTORS 4
 #define REDUCE_TAPS_1 1
 #define REDUCE_TAPS_2 1
+#define STENCIL_VECTORS 1
 #include "tables_template.h"

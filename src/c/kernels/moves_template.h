@@ -49,3 +49,46 @@ static void K(add)(void *y_, ptrdiff_t y_step, const void *x_, int64_t count) {
     for (; p < count; p++)
         y[p * y_step] += x[p];
 }
+
+/* A dense line of `cols` elements. */
+static ALWAYS_INLINE void K(copy_line)(REAL *y, const REAL *x, int64_t cols) {
+    int64_t p = 0;
+    if (cols < WIDTH) {
+        V(store_first)(V(first)(cols), y, V(load_first)(V(first)(cols), x));
+        return;
+    }
+    for (; p + WIDTH < cols; p += WIDTH)
+        V(store)(y + p, V(load)(x + p));
+    V(store)(y + cols - WIDTH, V(load)(x + cols - WIDTH));
+}
+
+/* A dense line into its elements of even and of odd place. */
+static ALWAYS_INLINE void K(split_line)(REAL *even, REAL *odd, const REAL *x, int64_t cols) {
+    int64_t p = 0;
+    for (; 2 * (p + WIDTH) <= cols; p += WIDTH) {
+        const VEC a = V(load)(x + 2 * p), b = V(load)(x + 2 * p + WIDTH);
+        V(store)(even + p, V(even)(a, b));
+        V(store)(odd + p, V(odd)(a, b));
+    }
+    for (; 2 * p < cols; p++) {
+        even[p] = x[2 * p];
+        if (2 * p + 1 < cols)
+            odd[p] = x[2 * p + 1];
+    }
+}
+
+static void K(lines)(int64_t rows, int64_t cols, const void *x_, ptrdiff_t x_pitch, ptrdiff_t x_step, void *y_,
+                     ptrdiff_t y_pitch, int64_t first, int64_t step, ptrdiff_t phase) {
+    const REAL *x = x_;
+    REAL *y = y_;
+    for (int64_t i = 0; i < rows; i++, x += x_pitch, y += y_pitch) {
+        if (x_step == 1 && step == 1) {
+            K(copy_line)(y + first, x, cols);
+        } else if (x_step == 1 && step == 2) {
+            K(split_line)(y + first % 2 * phase + first / 2, y + (first + 1) % 2 * phase + (first + 1) / 2, x, cols);
+        } else {
+            for (int64_t j = 0; j < cols; j++)
+                y[(first + j) % step * phase + (first + j) / step] = x[j * x_step];
+        }
+    }
+}

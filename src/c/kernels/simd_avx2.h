@@ -30,10 +30,38 @@ static inline mask_f32 first_f32(int64_t n) {
     return _mm256_loadu_si256((const __m256i *)(const void *)(mask_table_f32 + WIDTH_f32 - lanes));
 }
 static inline vec_f32 load_first_f32(mask_f32 m, const float *p) { return _mm256_maskload_ps(p, m); }
-static inline void store_first_f32(mask_f32 m, float *p, vec_f32 v) { _mm256_maskstore_ps(p, m, v); }
+/* Piece by piece: some processors take tens of cycles for a store by a mask. */
+static inline void store_first_f32(mask_f32 m, float *p, vec_f32 v) {
+    const int lanes = _mm256_movemask_ps(_mm256_castsi256_ps(m)); /* a bit each */
+    __m128 part = _mm256_castps256_ps128(v);
+    if (lanes & 0x80) {
+        _mm256_storeu_ps(p, v);
+        return;
+    }
+    if (lanes & 8) {
+        _mm_storeu_ps(p, part);
+        part = _mm256_extractf128_ps(v, 1);
+        p += 4;
+    }
+    if (lanes == 3 || lanes == 7 || lanes == 0x3f || lanes == 0x7f) {
+        _mm_storel_pi((__m64 *)(void *)p, part);
+        part = _mm_movehl_ps(part, part);
+        p += 2;
+    }
+    if (lanes == 1 || lanes == 7 || lanes == 0x1f || lanes == 0x7f)
+        _mm_store_ss(p, part);
+}
 static inline vec_f32 keep_f32(vec_f32 v) {
     KEEP(v);
     return v;
+}
+static inline vec_f32 even_f32(vec_f32 a, vec_f32 b) {
+    const __m256d halves = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(halves, 0xd8));
+}
+static inline vec_f32 odd_f32(vec_f32 a, vec_f32 b) {
+    const __m256d halves = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd));
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(halves, 0xd8));
 }
 static inline vec_f32 add_f32(vec_f32 a, vec_f32 b) { return _mm256_add_ps(a, b); }
 static inline vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return _mm256_fmadd_ps(a, b, c); }
@@ -54,11 +82,27 @@ static inline mask_f64 first_f64(int64_t n) {
     return _mm256_loadu_si256((const __m256i *)(const void *)(mask_table_f64 + WIDTH_f64 - lanes));
 }
 static inline vec_f64 load_first_f64(mask_f64 m, const double *p) { return _mm256_maskload_pd(p, m); }
-static inline void store_first_f64(mask_f64 m, double *p, vec_f64 v) { _mm256_maskstore_pd(p, m, v); }
+static inline void store_first_f64(mask_f64 m, double *p, vec_f64 v) {
+    const int lanes = _mm256_movemask_pd(_mm256_castsi256_pd(m));
+    __m128d part = _mm256_castpd256_pd128(v);
+    if (lanes & 8) {
+        _mm256_storeu_pd(p, v);
+        return;
+    }
+    if (lanes & 2) {
+        _mm_storeu_pd(p, part);
+        part = _mm256_extractf128_pd(v, 1);
+        p += 2;
+    }
+    if (lanes == 1 || lanes == 7)
+        _mm_store_sd(p, part);
+}
 static inline vec_f64 keep_f64(vec_f64 v) {
     KEEP(v);
     return v;
 }
+static inline vec_f64 even_f64(vec_f64 a, vec_f64 b) { return _mm256_permute4x64_pd(_mm256_unpacklo_pd(a, b), 0xd8); }
+static inline vec_f64 odd_f64(vec_f64 a, vec_f64 b) { return _mm256_permute4x64_pd(_mm256_unpackhi_pd(a, b), 0xd8); }
 static inline vec_f64 add_f64(vec_f64 a, vec_f64 b) { return _mm256_add_pd(a, b); }
 static inline vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return _mm256_fmadd_pd(a, b, c); }
 static inline vec_f64 clamp_f64(vec_f64 v, vec_f64 lo, vec_f64 hi) {

@@ -31,6 +31,14 @@ static inline vec_f32 keep_f32(vec_f32 v) {
     KEEP(v);
     return v;
 }
+static inline vec_f32 even_f32(vec_f32 a, vec_f32 b) {
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return _mm512_permutex2var_ps(a, even, b);
+}
+static inline vec_f32 odd_f32(vec_f32 a, vec_f32 b) {
+    const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    return _mm512_permutex2var_ps(a, odd, b);
+}
 static inline vec_f32 add_f32(vec_f32 a, vec_f32 b) { return _mm512_add_ps(a, b); }
 static inline vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return _mm512_fmadd_ps(a, b, c); }
 /* MAXPS and MINPS give the second operand for NaN and for two zeros, as the definition does. */
@@ -54,6 +62,12 @@ static inline void store_first_f64(mask_f64 m, double *p, vec_f64 v) { _mm512_ma
 static inline vec_f64 keep_f64(vec_f64 v) {
     KEEP(v);
     return v;
+}
+static inline vec_f64 even_f64(vec_f64 a, vec_f64 b) {
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b);
+}
+static inline vec_f64 odd_f64(vec_f64 a, vec_f64 b) {
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), b);
 }
 static inline vec_f64 add_f64(vec_f64 a, vec_f64 b) { return _mm512_add_pd(a, b); }
 static inline vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return _mm512_fmadd_pd(a, b, c); }

@@ -12,6 +12,7 @@
  *   store_first_(m, p, v)      the same way out
  *   keep_(v)                   v, now in a register: compilers like to read memory again for every use
  *   add_(a, b), fma_(a, b, c)  a + b, a*b + c
+ *   even_(a, b), odd_(a, b)    the lanes of even and of odd place of a, b one behind the other
  *   clamp_(v, lo, hi)          t = lo > v ? lo : v; hi < t ? hi : t
  *
  * CGC_NOFMA: if defined, a*b + c is rounded twice.
@@ -53,6 +54,14 @@ static inline void store_first_f32(int m, float *p, float v) {
         *p = v;
 }
 static inline float keep_f32(float v) { return v; }
+static inline float even_f32(float a, float b) {
+    (void)b;
+    return a;
+}
+static inline float odd_f32(float a, float b) {
+    (void)a;
+    return b;
+}
 static inline float add_f32(float a, float b) { return a + b; }
 static inline float clamp_f32(float v, float lo, float hi) {
     const float t = lo > v ? lo : v;
@@ -73,6 +82,14 @@ static inline void store_first_f64(int m, double *p, double v) {
         *p = v;
 }
 static inline double keep_f64(double v) { return v; }
+static inline double even_f64(double a, double b) {
+    (void)b;
+    return a;
+}
+static inline double odd_f64(double a, double b) {
+    (void)a;
+    return b;
+}
 static inline double add_f64(double a, double b) { return a + b; }
 static inline double clamp_f64(double v, double lo, double hi) {
     const double t = lo > v ? lo : v;

@@ -7,6 +7,7 @@
  *   FUSED                          1 if fma_ rounds once
  *   GEMM_ROWS, GEMM_VECTORS        see gemm_template.h
  *   REDUCE_TAPS_1, REDUCE_TAPS_2   see reduce_template.h
+ *   STENCIL_VECTORS                see stencil_template.h
  *
  * What the templates find defined:
  *   REAL      float or double
@@ -29,6 +30,13 @@
 #define VEC V(vec)
 #define MASK V(mask)
 #define WIDTH V(WIDTH)
+
+/* Makes the compiler load anew what p points at, where it would keep more of it than fits the registers. */
+#ifdef __GNUC__
+#define REFRESH(p) __asm__ volatile("" : "+r"(p))
+#else
+#define REFRESH(p) ((void)0)
+#endif
 
 #if defined(__clang__)
 #define UNROLL _Pragma("unroll")
