@@ -147,9 +147,7 @@ static void test_taps(bench *t) {
 }
 
 /* A filter over lines, as a stencil reads them: which cell of x stands under (u, v) of output (r, 0). */
-typedef struct filter {
-    int64_t kh, kw, step, dilation, pitch, phase;
-} filter;
+typedef struct filter { int64_t kh, kw, step, dilation, pitch, phase; } filter;
 
 static int64_t filter_cell(const filter *f, int64_t r, int64_t u, int64_t v) {
     return (r * f->step + u) * f->pitch + v % f->step * f->phase + v / f->step * f->dilation;
@@ -162,10 +160,9 @@ static void test_stencil_of(bench *t, const filter *f, int64_t rows, int64_t col
          (long long)cols, (long long)f->kh, (long long)f->kw, (long long)f->step, (long long)f->dilation, t->lo,
          t->hi);
     int64_t length = 0;
-    for (int64_t v = 0; v < f->kw; v++) {
-        const int64_t end = filter_cell(f, rows - 1, f->kh - 1, v) + run;
-        if (end > length) length = end;
-    }
+    for (int64_t v = 0; v < f->kw; v++)
+        if (filter_cell(f, rows - 1, f->kh - 1, v) + run > length)
+            length = filter_cell(f, rows - 1, f->kh - 1, v) + run;
     const void *w = operand(t, A, f->kh * f->kw), *x = operand(t, B, length), *bias = operand(t, C, 1);
     void *y = output(t, (rows - 1) * y_pitch + cols);
     for (int64_t r = 0; r < rows; r++)

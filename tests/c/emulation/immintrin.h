@@ -18,6 +18,13 @@
 typedef uint16_t __mmask16;
 typedef uint8_t __mmask8;
 
+/* Integers only say where lanes come from, so any type that can count them will do, whatever their width. */
+typedef struct __m512i {
+    int lane[16];
+} __m512i;
+#define _mm512_setr_epi32(...) ((__m512i){{__VA_ARGS__}})
+#define _mm512_setr_epi64(...) ((__m512i){{__VA_ARGS__}})
+
 /* The type of vectors of `real` and its functions; `fused` is the multiply-add of the C library. */
 #define EMULATE(suffix, real, lanes, vector, mask, fused) \
     typedef struct vector { \
@@ -60,29 +67,15 @@ typedef uint8_t __mmask8;
     static inline vector _mm512_min_##suffix(vector a, vector b) { \
         for (int l = 0; l < lanes; l++) b.lane[l] = a.lane[l] < b.lane[l] ? a.lane[l] : b.lane[l]; \
         return b; \
+    } \
+    static inline vector _mm512_permutex2var_##suffix(vector a, __m512i from, vector b) { \
+        vector v; \
+        for (int l = 0; l < lanes; l++) \
+            v.lane[l] = from.lane[l] < lanes ? a.lane[from.lane[l]] : b.lane[from.lane[l] - lanes]; \
+        return v; \
     }
 
 EMULATE(ps, float, 16, __m512, __mmask16, fmaf)
 EMULATE(pd, double, 8, __m512d, __mmask8, fma)
-
-/* A vector of integers is one of places here, for a permutation of two sources: those behind the lanes of a are in b. */
-typedef struct __m512i {
-    int64_t place[16];
-} __m512i;
-
-#define _mm512_setr_epi32(...) ((__m512i){{__VA_ARGS__}})
-#define _mm512_setr_epi64(...) ((__m512i){{__VA_ARGS__}})
-
-static inline __m512 _mm512_permutex2var_ps(__m512 a, __m512i index, __m512 b) {
-    __m512 v;
-    for (int l = 0; l < 16; l++) v.lane[l] = index.place[l] < 16 ? a.lane[index.place[l]] : b.lane[index.place[l] - 16];
-    return v;
-}
-
-static inline __m512d _mm512_permutex2var_pd(__m512d a, __m512i index, __m512d b) {
-    __m512d v;
-    for (int l = 0; l < 8; l++) v.lane[l] = index.place[l] < 8 ? a.lane[index.place[l]] : b.lane[index.place[l] - 8];
-    return v;
-}
 
 #endif
