@@ -4,6 +4,9 @@
 /* What stays in L1 beside the results. */
 enum { CACHED_BYTES = 24576 };
 
+/* Copying so many lines costs no more than copying the row of one term after the other. */
+enum { LINES_A_TERM = 4 };
+
 static int64_t least(int64_t count, int64_t step) { return count > 0 ? cgc_min(0, (count - 1) * step) : 0; }
 static int64_t most(int64_t count, int64_t step) { return count > 0 ? cgc_max(0, (count - 1) * step) : 0; }
 
@@ -22,7 +25,11 @@ cgc_panel cgc_panel_of(const cgc_correlation *c, int64_t cols) {
         const double cached = (double)CACHED_BYTES / (double)c->source.size / line; /* lines */
         const int64_t more = (int64_t)((cached - (double)panel.lines) / (double)c->r_i);
         panel.rows = cgc_max(1, cgc_min(c->rows, 1 + more));
-    } else {
+        /* Under a wide dilation most lines may be read by nobody. */
+        panel.by_lines = panel.lines + (panel.rows - 1) * c->r_i <= LINES_A_TERM * panel.rows * c->ku;
+    }
+    if (!panel.by_lines) {
+        panel.rows = 1;
         panel.cols = cgc_min(panel.cols, CGC_PANEL_ELEMENTS / cgc_max(1, c->planes * c->ku * c->kv));
         panel.pitch = (ptrdiff_t)panel.cols;
     }
