@@ -38,7 +38,10 @@
 #define REFRESH(p) ((void)0)
 #endif
 
-#if defined(__clang__)
+#if defined(__SANITIZE_ADDRESS__) /* instrumented, tiles written out take minutes to compile */
+#define UNROLL
+#define ALWAYS_INLINE __attribute__((noinline))
+#elif defined(__clang__)
 #define UNROLL _Pragma("unroll")
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #elif defined(__GNUC__)
