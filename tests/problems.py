@@ -174,8 +174,10 @@ def read_list(path=LISTS / "problems.csv"):
         **{f"pad_{side}": f"p{side[0]}" for side in ("top", "bottom", "left", "right")},
     }
     with open(path, newline="") as lines:
-        for row in csv.DictReader(lines):
-            yield Problem(**{short.get(k, k): v if k == "name" else int(v) for k, v in row.items()})
+        return [
+            Problem(**{short.get(k, k): v if k == "name" else int(v) for k, v in row.items()})
+            for row in csv.DictReader(lines)
+        ]
 
 
 def scaled_down(p):

@@ -111,7 +111,12 @@ def test_a_signal_interrupts_another_process_cleanly(tmp_path):
     for number in range(1, 300):
         os.link(tmp_path / "0.npy", tmp_path / f"{number}.npy")
     command = [sys.executable, "-m", "cgconv", "apply", "gaussian", *(f"{n}.npy" for n in range(300)), "--out", "r"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell that runs the tests in the background has them ignore the signal, and the process would inherit that.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, previous)
     while process.poll() is None and not list(tmp_path.glob("r/[0-9]*.png")):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
