@@ -1,16 +1,19 @@
 """The types of the extension module; src/pyx/_core.pyx documents it."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 DTYPES: dict[str, int]
 LAYOUTS: dict[str, int]
 PAD_MODES: dict[str, int]
+LINE: int
 FORWARD: int
 BACKWARD_INPUT: int
 BACKWARD_WEIGHT: int
+
+Standing: TypeAlias = tuple[Sequence[int], Sequence[int], Callable[[], np.ndarray[Any, Any]] | None]
 
 class Unsupported(ValueError): ...
 
@@ -45,11 +48,14 @@ class Plan:
         threads: int = 0,
         algorithm: str | None = None,
         isa: str | None = None,
+        x: Standing | None = None,
+        y: Standing | None = None,
     ) -> None: ...
     def algorithm(self, which: int) -> str: ...
     def algorithms(self, which: int) -> tuple[str, ...]: ...
     def threads(self, which: int) -> int: ...
     def workspace_nbytes(self, which: int) -> int: ...
+    def run(self, which: int, x: Any, weight: Any, bias: Any, y: Any) -> Any: ...
     def forward(
         self,
         x: np.ndarray[Any, Any],
@@ -68,6 +74,8 @@ class Plan:
         db: np.ndarray[Any, Any] | None,
     ) -> None: ...
 
+def bytes_to_line(memory: np.ndarray[Any, Any]) -> int: ...
+def workspaces_nbytes() -> int: ...
 def pad_sources(pad_mode: str, sources: np.ndarray[Any, Any], pad_before: int, extent: int) -> None: ...
 def get_num_threads() -> int: ...
 def set_num_threads(n: int) -> None: ...

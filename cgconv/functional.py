@@ -1,6 +1,6 @@
 """The functions: a convolution, its two gradients and its padding, on arrays, without any state.
 
-They find the data type and make a plan for the arrays as they lie in memory. They must not know layers or files.
+They find the data type, and the plan for the arrays as they lie in memory. They must not know layers or files.
 """
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from . import _core, arrays, formats, spec
-from .plan import Array, Plan, strides_of, strides_of_output
+from . import _core, arrays, cache, formats, spec
+from .plan import Array, strides_of, strides_of_output
 
 
 def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: spec.Ints = 1, padding: spec.Padding = 0,
@@ -72,6 +72,10 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: spec.Ints = 1, padd
     ones too. An array is copied only if no layout serves its strides: the innermost axis in memory must be W, C or H,
     with adjacent cells.
 
+    A call like an earlier one, in its shapes, strides, types and keywords, uses its plan again, which saves most of
+    the time of a small one. Up to 256 plans are kept, of a few KiB each. What they need for computing is shared: as
+    many workspaces as runs were ever at work at once, of at most 64 MiB, or one if it is larger.
+
     The function may be called from any thread; the GIL is released while it computes.
 
     Examples
@@ -84,10 +88,9 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: spec.Ints = 1, padd
            [30., 36., 42.],
            [48., 54., 60.]], dtype=float32)
     """
-    (x, weight, bias), dtype = arrays.agree({"x": x, "weight": weight, "bias": bias}, optional="bias")
-    plan = Plan(x.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups,
-                padding_value=padding_value, layout=layout, clamp=clamp, dtype=dtype, algorithm=algorithm,
-                threads=threads, x_strides=strides_of(x, dtype), y_strides=strides_of_output(out, x.ndim, dtype))
+    (x, weight, bias), dtype = arrays.agree(("x", "weight", "bias"), x, weight, bias)
+    plan = cache.plan(x.shape, weight.shape, dtype, strides_of(x, dtype), strides_of_output(out, x.ndim, dtype),
+                      threads, stride, padding, dilation, groups, padding_value, layout, clamp, algorithm)
     return plan.forward(x, weight, bias, out)
 
 
@@ -124,13 +127,12 @@ def conv2d_backward_input(dy: Any, weight: Any, input_shape: Any, *, stride: spe
            [2., 4., 2.],
            [1., 2., 1.]])
     """
-    (dy, weight), dtype = arrays.agree({"dy": dy, "weight": weight})
+    (dy, weight, _), dtype = arrays.agree(("dy", "weight"), dy, weight)
     input_shape = spec.shape("input_shape", input_shape)
     if len(input_shape) != dy.ndim:
         raise ValueError(f"input_shape={input_shape} has {len(input_shape)} axes, and dy has {dy.ndim}")
-    plan = Plan(input_shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups,
-                padding_value=padding_value, layout=layout, dtype=dtype, algorithm=algorithm, threads=threads,
-                x_strides=strides_of_output(out, dy.ndim, dtype), y_strides=strides_of(dy, dtype))
+    plan = cache.plan(input_shape, weight.shape, dtype, strides_of_output(out, dy.ndim, dtype), strides_of(dy, dtype),
+                      threads, stride, padding, dilation, groups, padding_value, layout, algorithm=algorithm)
     return plan.backward_input(dy, weight, out)
 
 
@@ -166,12 +168,12 @@ def conv2d_backward_weight(x: Any, dy: Any, weight_shape: Any, *, stride: spec.I
     (array([[ 8., 12.],
            [20., 24.]]), array([4.]))
     """
-    (x, dy), dtype = arrays.agree({"x": x, "dy": dy})
+    (x, dy, _), dtype = arrays.agree(("x", "dy"), x, dy)
     if x.ndim != dy.ndim:
         raise ValueError(f"x has {x.ndim} axes, and dy has {dy.ndim}")
-    plan = Plan(x.shape, weight_shape, stride=stride, padding=padding, dilation=dilation, groups=groups,
-                padding_value=padding_value, layout=layout, dtype=dtype, algorithm=algorithm, threads=threads,
-                x_strides=strides_of(x, dtype), y_strides=strides_of(dy, dtype))
+    plan = cache.plan(x.shape, spec.shape("weight_shape", weight_shape), dtype, strides_of(x, dtype),
+                      strides_of(dy, dtype), threads, stride, padding, dilation, groups, padding_value, layout,
+                      algorithm=algorithm)
     return plan.backward_weight(x, dy)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import arrays, display, formats, initializers, spec
+from . import arrays, cache, display, formats, initializers, spec
 from .plan import Array, Plan, checked_dtype, strides_of, strides_of_output
 from .properties import Property, channels, factor, groups, text
 
@@ -275,12 +275,12 @@ class GroupedConvolution2DLayer:
         """The plan for inputs of this shape. It initialises the layer. `name` is the argument's, for messages."""
         channels = x_shape[formats.of_ndim(self._format, name, len(x_shape)).c]
         groups, per_group = self._split(channels)
-        plan = Plan(x_shape, (self.num_filters_per_group * groups, per_group, *self.filter_size), stride=self.stride,
-                    padding=self._padding, dilation=self.dilation_factor, groups=groups,
-                    padding_value=self.padding_value, layout=self._format.name, dtype=self._dtype, threads=threads,
-                    x_strides=x_strides, y_strides=y_strides)
-        if (self._weight is None or self._bias is None or self.num_groups != groups
-                or self.num_channels_per_group != per_group):
+        own = self.__dict__  # where properties keep their values: to ask each of them takes as long as a run
+        plan = cache.plan(x_shape, (own["num_filters_per_group"] * groups, per_group, *own["filter_size"]),
+                          self._dtype, x_strides, y_strides, threads, own["stride"], self._padding,
+                          own["dilation_factor"], groups, own["padding_value"], self._format.name)
+        if (self._weight is None or self._bias is None or own["num_groups"] != groups
+                or own["num_channels_per_group"] != per_group):
             with self._lock:
                 self._settle(groups, per_group)
         if self._padding == "same":
@@ -291,12 +291,13 @@ class GroupedConvolution2DLayer:
         """The number of groups that so many input channels make, and the channels of each."""
         if channels == 0:
             raise ValueError("the input has 0 channels: it must have at least 1")
-        groups = channels if isinstance(self.num_groups, str) else self.num_groups
+        given, given_per_group = self.num_groups, self.num_channels_per_group
+        groups = channels if isinstance(given, str) else given
         if channels % groups:
             raise ValueError(f"num_groups={groups} does not divide the {channels} input channels")
         per_group = channels // groups
-        if self.num_channels_per_group not in ("auto", per_group):
-            raise ValueError(f"num_channels_per_group={self.num_channels_per_group}: the {channels} input channels "
+        if given_per_group not in ("auto", per_group):
+            raise ValueError(f"num_channels_per_group={given_per_group}: the {channels} input channels "
                              f"in num_groups={groups} make {per_group}")
         return groups, per_group
 

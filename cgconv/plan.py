@@ -17,10 +17,11 @@ Array = np.ndarray[Any, Any]
 _DTYPE_NAMES = {4: "float32", 8: "float64"}  # dtype.name is slow
 PassName = Literal["forward", "backward_input", "backward_weight"]
 
+_FORWARD, _BACKWARD_INPUT, _BACKWARD_WEIGHT = _core.FORWARD, _core.BACKWARD_INPUT, _core.BACKWARD_WEIGHT
 _PASSES: dict[str, int] = {
-    "forward": _core.FORWARD,
-    "backward_input": _core.BACKWARD_INPUT,
-    "backward_weight": _core.BACKWARD_WEIGHT,
+    "forward": _FORWARD,
+    "backward_input": _BACKWARD_INPUT,
+    "backward_weight": _BACKWARD_WEIGHT,
 }
 
 
@@ -34,7 +35,8 @@ class PassInfo(NamedTuple):
     threads: int
     """The most threads that a run uses: 1 where the work is too small to share."""
     workspace_nbytes: int
-    """The workspace of a run, in bytes. The plan keeps one for each concurrent run."""
+    """The workspace of a run, in bytes. All plans share theirs: as many are kept as runs were ever at work at once,
+    of at most 64 MiB, or one if it is larger."""
 
 
 class Plan:
@@ -66,7 +68,8 @@ class Plan:
     Notes
     -----
     A plan is immutable, and any number of threads may run it at once. A run whose arrays have the planned type,
-    shape and strides allocates nothing when `out` is given; arrays of another type or order are converted first.
+    shape and strides allocates nothing when `out` is given and an earlier run has left a workspace; arrays of another
+    type or order are converted first.
 
     Examples
     --------
@@ -106,7 +109,8 @@ class Plan:
         self._padding = problem.pads
         self._core = _core.Plan(problem, place.layout, place.x.image_shape[0], place.x.image_strides,
                                 place.y.image_strides, spec.threads("threads", threads),
-                                spec.word("algorithm", algorithm, "auto"), spec.word("isa", isa, None))
+                                spec.word("algorithm", algorithm, "auto"), spec.word("isa", isa, None),
+                                self._standing(place.x), self._standing(place.y))
         self._isa = isa
 
     @property
@@ -171,6 +175,9 @@ class Plan:
         `x` has the planned input shape, `weight` the weight shape, `bias` is 1-D of F*G numbers or None. Returns a
         new array, or `out`, which must have the output shape and the plan's type and share no memory with the others.
         """
+        y = self._core.run(_FORWARD, x, weight, bias, out)
+        if y is not None:
+            return y
         given = {"x": x, "weight": weight, "bias": bias}
         image, weight, bias = self._image("x", x, self._place.x), self._weight(weight), self._bias(bias)
         return self._write(out, self._place.y, given, lambda y: self._core.forward(image, weight, bias, y))
@@ -181,6 +188,9 @@ class Plan:
         `dy` has the output shape, `weight` the weight shape. Returns a new array of the input shape, or `out`. The
         clamp is not part of it: give dy with the clamped places set to zero.
         """
+        dx = self._core.run(_BACKWARD_INPUT, out, weight, None, dy)
+        if dx is not None:
+            return dx
         given = {"dy": dy, "weight": weight}
         image, weight = self._image("dy", dy, self._place.y), self._weight(weight)
         return self._write(out, self._place.x, given, lambda dx: self._core.backward_input(image, weight, dx))
@@ -189,8 +199,16 @@ class Plan:
         """The gradients of the weights and of the bias: (dw, db), of the weight shape and of shape (F*G,)."""
         dw = np.empty(self._weight_shape, self._dtype)
         db = np.empty(self._weight_shape[0], self._dtype)
-        self._core.backward_weight(self._image("x", x, self._place.x), self._image("dy", dy, self._place.y), dw, db)
+        if self._core.run(_BACKWARD_WEIGHT, x, dw, db, dy) is None:
+            x, dy = self._image("x", x, self._place.x), self._image("dy", dy, self._place.y)
+            self._core.backward_weight(x, dy, dw, db)
         return dw, db
+
+    def _standing(self, side: formats.Side) -> _core.Standing | None:
+        """How an array of the caller stands that runs where it is, and what makes one; None if all are copied."""
+        if not side.direct:
+            return None
+        return side.shape, side.strides, None if side.repeats else arrays.maker(side.shape, side.strides, self._dtype)
 
     def _weight(self, value: Any) -> Array:
         weight = arrays.real_array("weight", value)
@@ -274,7 +292,7 @@ def checked_dtype(name: str, value: Any) -> np.dtype[Any]:
         raise TypeError(f"{name}={spec.shown(value)}: must be 'float32' or 'float64'") from None
     if value is None or not dtype.isnative or dtype not in (arrays.FLOAT32, arrays.FLOAT64):
         raise ValueError(f"{name}={spec.shown(value)}: must be 'float32' or 'float64'")
-    return dtype
+    return arrays.own(dtype)
 
 
 def check_weight_shape(shape: tuple[int, ...], channels: int, groups: int) -> None:

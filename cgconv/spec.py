@@ -154,6 +154,8 @@ def clamp(name: str, value: object) -> tuple[float, float]:
 
 def shape(name: str, value: object) -> tuple[int, ...]:
     """A tuple of extents; 0 is one."""
+    if type(value) is tuple and all([type(item) is int and 0 <= item <= LARGEST for item in value]):
+        return value
     items = _items(value)
     if items is None:
         raise TypeError(f"{name}={shown(value)}: must be a sequence of ints")

@@ -47,7 +47,7 @@ def mentions(files, pattern):
 
 
 C_FILES = under(C, ".c", ".h")
-ALL_FILES = under(ROOT / "src", ".c", ".h", ".pyx", ".pxd") + under(ROOT / "cgconv", ".py", ".pyi", ".pxd")
+ALL_FILES = under(ROOT / "src", ".c", ".h", ".pyx", ".pxd", ".pxi") + under(ROOT / "cgconv", ".py", ".pyi", ".pxd")
 ALL_FILES += (
     under(ROOT / "tests", ".py", ".c", ".h")
     + under(ROOT / "bench", ".py")
@@ -212,6 +212,7 @@ PYTHON_FLOORS = """
     storage
     layer
     functional
+    cache
     plan
     config display initializers properties
     arrays formats

@@ -1,13 +1,16 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, freethreading_compatible=True
 """The binding: the spec and the plan of cgconv.h as two classes, and the functions of the library.
 
-It must not know data formats, defaults, or how an argument was spelled: it takes checked numbers and 4-D arrays.
+It must not know data formats, defaults, or how an argument was spelled: it takes checked numbers, and arrays that it
+compares with what was planned.
 """
 cimport cython
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer)
 from libc.stdint cimport int64_t
 
 from cgconv cimport *
+
+import numpy
 
 ctypedef fused real:
     float
@@ -15,6 +18,9 @@ ctypedef fused real:
 
 cdef enum:
     WHY_SIZE = 512
+    MOST_AXES = 32
+
+cdef type ndarray = numpy.ndarray
 
 DTYPES = {"float32": CGCONV_FLOAT32, "float64": CGCONV_FLOAT64}
 LAYOUTS = {"NCHW": CGCONV_NCHW, "NHWC": CGCONV_NHWC, "NCWH": CGCONV_NCWH, "NWHC": CGCONV_NWHC}
@@ -85,27 +91,48 @@ cdef class Spec:
         return oh, ow
 
 
-cdef struct Block:
-    # A workspace that waits for its next run: the link stands in its first bytes.
-    Block *next
+include "workspaces.pxi"
+
+
+cdef struct Standing:
+    # How an array of the caller stands that runs where it is; its strides are in bytes. No axes: never.
+    int ndim
+    Py_ssize_t[MOST_AXES] shape
+    Py_ssize_t[MOST_AXES] strides
+
+
+cdef int set_standing(Standing *standing, shape, strides) except -1:
+    if len(shape) > MOST_AXES:  # more than a data format has
+        return 0
+    for i in range(len(shape)):
+        standing.shape[i], standing.strides[i] = shape[i], strides[i]
+    standing.ndim = <int>len(shape)
+    return 0
+
+
+cdef struct Held:
+    # The memory of the arrays of one run, until they are released.
+    int count
+    Py_buffer[4] views
 
 
 cdef class Plan:
-    """How it is computed: cgconv_plan, with the workspaces of its runs.
+    """How it is computed: cgconv_plan.
 
-    Arrays are 4-D with the axes n, c, h, w, of the planned shape and strides. Any number of threads may run one plan:
-    each run takes a workspace from the free list or allocates another, so that a plan that is used by one thread
-    allocates once per pass.
+    It runs on 4-D arrays with the axes n, c, h, w, of the planned shape and strides; or, by `run`, on arrays of any
+    axes that stand as `x` and `y` say: each is a shape, strides in bytes and a function that makes such an array.
+    Any number of threads may run one plan.
     """
 
     cdef cgconv_plan *plan
     cdef int dtype
     cdef Py_ssize_t itemsize
     cdef int64_t[4] x_shape, x_strides, y_shape, y_strides, w_shape
-    cdef Block *free[3]
+    cdef Standing x, y, weight, bias
+    cdef object new_x, new_y
 
     def __cinit__(self, Spec spec not None, str layout, int64_t n, x_strides, y_strides, int threads=0,
-                  algorithm=None, isa=None):
+                  algorithm=None, isa=None, x=None, y=None):
         cdef char[WHY_SIZE] why
         cdef cgconv_options options
         cdef cgconv_spec s = spec.spec
@@ -129,14 +156,17 @@ cdef class Plan:
         self.y_shape = [s.n, s.groups * s.filters_per_group, oh, ow]
         self.w_shape = [self.y_shape[1], s.c // s.groups, s.kh, s.kw]
         self.x_strides, self.y_strides = s.x_strides, s.y_strides
+        cdef Py_ssize_t row = self.itemsize * s.kw
+        set_standing(&self.weight, self.w_shape, (self.w_shape[1] * s.kh * row, s.kh * row, row, self.itemsize))
+        set_standing(&self.bias, (self.w_shape[0],), (self.itemsize,))
+        if x is not None:
+            shape, strides, self.new_x = x
+            set_standing(&self.x, shape, strides)
+        if y is not None:
+            shape, strides, self.new_y = y
+            set_standing(&self.y, shape, strides)
 
     def __dealloc__(self):
-        cdef Block *block
-        for which in range(3):
-            while self.free[which] != NULL:
-                block = self.free[which]
-                self.free[which] = block.next
-                PyMem_RawFree(block)
         cgconv_plan_destroy(self.plan)
 
     def algorithm(self, cgconv_pass which):
@@ -155,28 +185,92 @@ cdef class Plan:
     def workspace_nbytes(self, cgconv_pass which):
         return cgconv_plan_workspace_size(self.plan, which)
 
-    cdef void *borrow(self, cgconv_pass which, size_t size) except? NULL:
-        """A workspace of `size` bytes, to be given back; NULL if the pass needs none."""
-        cdef Block *block = NULL
-        if size == 0:
-            return NULL
-        with cython.critical_section(self):
-            if self.free[<int>which] != NULL:
-                block = self.free[<int>which]
-                self.free[<int>which] = block.next
-        if block == NULL:
-            block = <Block *>PyMem_RawMalloc(max(size, sizeof(Block)))
-            if block == NULL:
-                raise MemoryError(f"no memory for a workspace of {size} bytes")
-        return block
+    cdef int call(self, cgconv_pass which, const void *x, const void *weight, const void *bias,
+                  const void *y) except -1:
+        """The one place where a pass is run: on pointers that are named by their meaning in the spec."""
+        cdef size_t size = cgconv_plan_workspace_size(self.plan, which)
+        cdef void *workspace = workspaces.borrow(size)
+        cdef cgconv_status status
+        with nogil:
+            if which == CGCONV_FORWARD:
+                status = cgconv_forward(self.plan, x, weight, bias, <void *>y, workspace, size)
+            elif which == CGCONV_BACKWARD_INPUT:
+                status = cgconv_backward_input(self.plan, y, weight, <void *>x, workspace, size)
+            else:
+                status = cgconv_backward_weight(self.plan, x, y, <void *>weight, <void *>bias, workspace, size)
+        workspaces.give_back(workspace)
+        return status
 
-    cdef void give_back(self, cgconv_pass which, void *workspace) noexcept:
-        cdef Block *block = <Block *>workspace
-        if block == NULL:
-            return
-        with cython.critical_section(self):
-            block.next = self.free[<int>which]
-            self.free[<int>which] = block
+    # Arrays of the caller where they stand: the short way, which most calls take.
+
+    def run(self, cgconv_pass which, x, weight, bias, y):
+        """Runs a pass on NumPy arrays that stand as planned, named as in `call`, and returns the one that it wrote.
+
+        Backward input without x and forward without y make a new one; both dw and db stand for the gradients of the
+        weights, of which dw is returned. None, with nothing done, if an array is no such or shares memory with
+        another: the caller then has to see what it is.
+        """
+        cdef Held held
+        cdef const void *px = NULL
+        cdef const void *pw = NULL
+        cdef const void *pb = NULL
+        cdef const void *py = NULL
+        cdef bint writes_x = which == CGCONV_BACKWARD_INPUT
+        cdef bint writes_w = which == CGCONV_BACKWARD_WEIGHT
+        cdef bint writes_y = which == CGCONV_FORWARD
+        held.count = 0
+        try:
+            # What is read comes first: nothing is made for a run that cannot be.
+            if not (writes_x or self.take(&held, x, &self.x, False, &px)):
+                return None
+            if not (writes_y or self.take(&held, y, &self.y, False, &py)):
+                return None
+            if not self.take(&held, weight, &self.weight, writes_w, &pw):
+                return None
+            if bias is not None and not self.take(&held, bias, &self.bias, writes_w, &pb):
+                return None
+            if writes_x:
+                if x is None and self.new_x is not None:
+                    x = self.new_x()
+                if not self.take(&held, x, &self.x, True, &px):
+                    return None
+            elif writes_y:
+                if y is None and self.new_y is not None:
+                    y = self.new_y()
+                if not self.take(&held, y, &self.y, True, &py):
+                    return None
+            if self.call(which, px, pw, pb, py) != CGCONV_OK:
+                return None
+            return x if writes_x else y if writes_y else weight
+        finally:
+            while held.count > 0:
+                held.count -= 1
+                PyBuffer_Release(&held.views[held.count])
+
+    cdef bint take(self, Held *held, a, const Standing *planned, bint written, const void **address) except -1:
+        """Whether this is a NumPy array that stands as planned; then it has this address until it is released."""
+        cdef Py_buffer *view = &held.views[held.count]
+        cdef int i
+        if planned.ndim == 0 or type(a) is not ndarray:
+            return False
+        try:
+            PyObject_GetBuffer(a, view, PyBUF_FORMAT | PyBUF_STRIDES | (PyBUF_WRITABLE if written else 0))
+        except (BufferError, ValueError):  # it is read-only, or of a type that the protocol does not know
+            return False
+        held.count += 1
+        if view.ndim != planned.ndim or <size_t>view.buf % <size_t>self.itemsize != 0:
+            return False
+        if view.format[0] != (c"f" if self.dtype == CGCONV_FLOAT32 else c"d") or view.format[1] != 0:
+            return False
+        for i in range(planned.ndim):
+            if view.shape[i] != planned.shape[i]:
+                return False
+            if view.strides[i] != planned.strides[i] and planned.shape[i] > 1:
+                return False
+        address[0] = view.buf
+        return True
+
+    # Image arrays, whatever memory they come from: the long way, on what the caller has copied or taken apart.
 
     def forward(self, x, weight, bias, y):
         """y = clamp(conv(x, weight) + bias)."""
@@ -187,18 +281,9 @@ cdef class Plan:
 
     cdef int run_forward(self, const real[:, :, :, :] x, const real[:, :, :, ::1] weight, const real[::1] bias,
                           real[:, :, :, :] y) except -1:
-        cdef const void *px = self.image("x", x, self.x_shape, self.x_strides)
-        cdef const void *pw = self.weights("weight", weight)
-        cdef const void *pb = self.vector("bias", bias)
-        cdef void *py = <void *>self.image("y", y, self.y_shape, self.y_strides)
-        cdef size_t size = cgconv_plan_workspace_size(self.plan, CGCONV_FORWARD)
-        cdef void *workspace = self.borrow(CGCONV_FORWARD, size)
-        cdef cgconv_status status
-        with nogil:
-            status = cgconv_forward(self.plan, px, pw, pb, py, workspace, size)
-        self.give_back(CGCONV_FORWARD, workspace)
-        check(status, NULL)
-        return 0
+        return check(<cgconv_status>self.call(
+            CGCONV_FORWARD, self.image("x", x, self.x_shape, self.x_strides), self.weights("weight", weight),
+            self.vector("bias", bias), self.image("y", y, self.y_shape, self.y_strides)), NULL)
 
     def backward_input(self, dy, weight, dx):
         """dx = the adjoint of the forward map, applied to dy."""
@@ -209,17 +294,9 @@ cdef class Plan:
 
     cdef int run_backward_input(self, const real[:, :, :, :] dy, const real[:, :, :, ::1] weight,
                                  real[:, :, :, :] dx) except -1:
-        cdef const void *py = self.image("dy", dy, self.y_shape, self.y_strides)
-        cdef const void *pw = self.weights("weight", weight)
-        cdef void *px = <void *>self.image("dx", dx, self.x_shape, self.x_strides)
-        cdef size_t size = cgconv_plan_workspace_size(self.plan, CGCONV_BACKWARD_INPUT)
-        cdef void *workspace = self.borrow(CGCONV_BACKWARD_INPUT, size)
-        cdef cgconv_status status
-        with nogil:
-            status = cgconv_backward_input(self.plan, py, pw, px, workspace, size)
-        self.give_back(CGCONV_BACKWARD_INPUT, workspace)
-        check(status, NULL)
-        return 0
+        return check(<cgconv_status>self.call(
+            CGCONV_BACKWARD_INPUT, self.image("dx", dx, self.x_shape, self.x_strides),
+            self.weights("weight", weight), NULL, self.image("dy", dy, self.y_shape, self.y_strides)), NULL)
 
     def backward_weight(self, x, dy, dw, db):
         """dw = the gradient of the weights, db = that of the bias; db may be None."""
@@ -230,18 +307,9 @@ cdef class Plan:
 
     cdef int run_backward_weight(self, const real[:, :, :, :] x, const real[:, :, :, :] dy, real[:, :, :, ::1] dw,
                                   real[::1] db) except -1:
-        cdef const void *px = self.image("x", x, self.x_shape, self.x_strides)
-        cdef const void *py = self.image("dy", dy, self.y_shape, self.y_strides)
-        cdef void *pw = <void *>self.weights("dw", dw)
-        cdef void *pb = <void *>self.vector("db", db)
-        cdef size_t size = cgconv_plan_workspace_size(self.plan, CGCONV_BACKWARD_WEIGHT)
-        cdef void *workspace = self.borrow(CGCONV_BACKWARD_WEIGHT, size)
-        cdef cgconv_status status
-        with nogil:
-            status = cgconv_backward_weight(self.plan, px, py, pw, pb, workspace, size)
-        self.give_back(CGCONV_BACKWARD_WEIGHT, workspace)
-        check(status, NULL)
-        return 0
+        return check(<cgconv_status>self.call(
+            CGCONV_BACKWARD_WEIGHT, self.image("x", x, self.x_shape, self.x_strides), self.weights("dw", dw),
+            self.vector("db", db), self.image("dy", dy, self.y_shape, self.y_strides)), NULL)
 
     # The last line of defence: nothing that reaches C differs from what was planned.
 
@@ -279,6 +347,15 @@ def pad_sources(str pad_mode, int64_t[::1] sources, int64_t pad_before, int64_t 
     cdef Py_ssize_t i
     for i in range(sources.shape[0]):
         sources[i] = cgconv_pad_source(mode, i - pad_before, extent)
+
+
+LINE = 64
+"""Bytes of a cache line."""
+
+
+def bytes_to_line(const unsigned char[::1] memory not None):
+    """How far behind the beginning of this memory the next cache line begins."""
+    return -<size_t>&memory[0] % LINE
 
 
 def get_num_threads():

@@ -1,0 +1,78 @@
+"""The plans behind the functions and the layers, kept so that a call like an earlier one decides nothing anew.
+
+It knows which calls may share a plan: those for which a new one would be equal. It must not know what a plan does,
+layers or files.
+"""
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from .plan import Plan
+
+MOST = 256
+"""The plans that are kept: a few KiB each, as workspaces belong to no plan. When there are more, all are dropped."""
+
+# Reading, storing and clearing a dict is atomic, with and without the GIL, so it needs no lock: a fork could catch
+# one in the hand of a thread that the child does not have. Two threads that miss one plan make it twice.
+_plans: dict[tuple[Any, ...], Plan] = {}
+
+# Of these exact types, two values that are equal mean the same wherever they are given.
+_CLEAR = frozenset({int, str, type(None)})
+
+
+def plan(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], dtype: np.dtype[Any],
+         x_strides: tuple[int, ...] | None, y_strides: tuple[int, ...] | None, threads: Any, stride: Any,
+         padding: Any, dilation: Any, groups: Any, padding_value: Any, layout: Any, clamp: Any = (None, None),
+         algorithm: Any = "auto") -> Plan:
+    """`Plan` of these arguments, which must not be given to others. The shapes and strides are checked ones.
+
+    Threads that are not given are looked up at each call: the default may have changed since.
+    """
+    if threads is None:
+        threads = _core.get_num_threads()
+    arrays = x_shape, weight_shape, dtype, x_strides, y_strides
+    words = threads, stride, padding, dilation, groups, padding_value, layout, clamp, algorithm
+    try:
+        found = _plans.get((arrays, *[word if type(word) in _CLEAR else _part(word) for word in words]))
+    except TypeError:
+        found = None
+    return found or _new(arrays, words)
+
+
+def _new(arrays: tuple[Any, ...], words: tuple[Any, ...]) -> Plan:
+    """A new plan, which is kept if its words can be part of a key."""
+    words = tuple([list(word) if type(word) is list else word for word in words])  # which nobody else can change now
+    threads, stride, padding, dilation, groups, padding_value, layout, clamp, algorithm = words
+    x_shape, weight_shape, dtype, x_strides, y_strides = arrays
+    new = Plan(x_shape, weight_shape, stride=stride, padding=padding, dilation=dilation, groups=groups,
+               padding_value=padding_value, layout=layout, clamp=clamp, dtype=dtype, algorithm=algorithm,
+               threads=threads, x_strides=x_strides, y_strides=y_strides)
+    try:
+        key = arrays, *[_part(word) for word in words]
+    except TypeError:
+        return new
+    if len(_plans) >= MOST:
+        _plans.clear()
+    _plans[key] = new
+    return new
+
+
+def _part(word: Any) -> Any:
+    """A word as part of a key. TypeError for one that could equal another of another meaning, as True does 1."""
+    kind = type(word)
+    if kind is tuple or kind is list:
+        return tuple(word) if _CLEAR.issuperset(map(type, word)) else tuple([_item(item) for item in word])
+    return _item(word)
+
+
+def _item(word: Any) -> Any:
+    kind = type(word)
+    if kind is float:
+        return kind, struct.pack("d", word)  # which sees the sign of a zero, and the bits of a NaN
+    if kind in _CLEAR:
+        return word
+    raise TypeError
