@@ -8,8 +8,8 @@
 #include "panel.h"
 
 /* Channels are neighbours and pixels are not. */
-static int over_channels(const cgc_geometry *s) {
-    return s->f == 1 && s->xc == 1 && s->yc == 1 && (s->xw != 1 || s->yw != 1);
+static int over_channels(const cgc_geometry *s, cgconv_pass pass) {
+    return (s->f == 1 || pass == CGCONV_FORWARD) && s->xc == 1 && s->yc == 1 && (s->xw != 1 || s->yw != 1);
 }
 
 static int supports(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
@@ -24,9 +24,10 @@ static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgcon
         const cgc_feed feed = cgc_rows_feed(s);
         return cgc_weight_gradient_book(s, kernels, &feed, threads);
     }
-    size_t local = over_channels(s)             ? cgc_pixels_workspace(s)
-                   : cgc_stencil_serves(s, pass) ? cgc_stencil_workspace(s)
-                                                 : cgc_planes_workspace(s);
+    size_t local = cgc_flat_serves(s, kernels, pass)      ? cgc_flat_workspace(s)
+                   : over_channels(s, pass)               ? cgc_pixels_workspace(s, kernels, pass)
+                   : cgc_stencil_serves(s, kernels, pass) ? cgc_stencil_workspace(s, kernels)
+                                                          : cgc_planes_workspace(s);
     if (pass == CGCONV_BACKWARD_INPUT && cgc_fold_workspace(s, kernels) > local)
         local = cgc_fold_workspace(s, kernels);
     return (cgc_booking){0, local};
@@ -38,9 +39,11 @@ static void run_channelwise(const cgc_run *run) {
         cgc_weight_gradient(run, &feed);
         return;
     }
-    if (over_channels(run->geometry))
+    if (cgc_flat_serves(run->geometry, run->kernels, run->pass))
+        cgc_flat_run(run);
+    else if (over_channels(run->geometry, run->pass))
         cgc_pixels_run(run);
-    else if (cgc_stencil_serves(run->geometry, run->pass))
+    else if (cgc_stencil_serves(run->geometry, run->kernels, run->pass))
         cgc_stencil_run(run);
     else
         cgc_planes_run(run);

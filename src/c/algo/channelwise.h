@@ -10,13 +10,18 @@ size_t cgc_planes_workspace(const cgc_geometry *s);
 void cgc_planes_run(const cgc_run *run);
 
 /* The same where output rows share source lines, which are then read once for four rows. */
-int cgc_stencil_serves(const cgc_geometry *s, cgconv_pass pass);
-size_t cgc_stencil_workspace(const cgc_geometry *s);
+int cgc_stencil_serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass);
+size_t cgc_stencil_workspace(const cgc_geometry *s, const cgc_kernels *kernels);
 void cgc_stencil_run(const cgc_run *run);
 
-/* Vectors over channels, for channels that are neighbours in memory, with one filter each. */
-size_t cgc_pixels_workspace(const cgc_geometry *s);
+/* Vectors over channels, for channels that are neighbours in memory; for backward_input with one filter each. */
+size_t cgc_pixels_workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass);
 void cgc_pixels_run(const cgc_run *run);
+
+/* Vectors over pixels and channels together, for rows of few channels that are dense in the output. */
+int cgc_flat_serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass);
+size_t cgc_flat_workspace(const cgc_geometry *s);
+void cgc_flat_run(const cgc_run *run);
 
 /* The feed of the weight gradient from rows of pixels. */
 cgc_feed cgc_rows_feed(const cgc_geometry *s);

@@ -1,10 +1,10 @@
 /*
- * The kernels of channel-wise passes, taps and channels, see kernels.h.
- * They must not know the shape of the filter, nor where its pixels come from.
+ * The kernel `taps` of channel-wise passes, see kernels.h.
+ * It must not know the shape of the filter, nor where its pixels come from.
  *
  * Parameters: those of tables_template.h.
  *
- * Both cut their outputs into tiles whose sums stay in registers. The last vector of a row of outputs is moved back
+ * It cuts its outputs into tiles whose sums stay in registers. The last vector of a row of outputs is moved back
  * so that it ends with the row: outputs computed twice get the same bits twice. Only a row shorter than a vector
  * needs a mask.
  */
@@ -100,74 +100,4 @@ static void K(taps)(int64_t rows, int64_t cols, int64_t k, const void *w, const 
     }
     if (r < rows)
         K(taps_rows)(&call, 1, r, cols);
-}
-
-typedef struct K(channels_call) {
-    int64_t k;
-    const REAL *w;
-    ptrdiff_t w_pitch;
-    const void *const *src;
-    const REAL *bias;
-    REAL *y;
-    REAL lo, hi;
-} K(channels_call);
-
-/* `vectors` vectors of outputs, the first at channel p, the last at channel p + last. If masked, see taps_tile. */
-static ALWAYS_INLINE void K(channels_tile)(const K(channels_call) *call, const int vectors, const int masked,
-                                           MASK mask, int64_t p, int64_t last) {
-    VEC sum[8];
-
-    UNROLL for (int v = 0; v < vectors; v++) {
-        const REAL *bias = call->bias + p + (v < vectors - 1 ? v * WIDTH : last);
-        sum[v] = masked ? V(load_first)(mask, bias) : V(load)(bias);
-    }
-
-    const REAL *w = call->w + p;
-    for (int64_t i = 0; i < call->k; i++) {
-        const REAL *x = (const REAL *)call->src[i] + p;
-        UNROLL for (int v = 0; v < vectors; v++) {
-            const int64_t q = v < vectors - 1 ? v * WIDTH : last;
-            const VEC weight = masked ? V(load_first)(mask, w + q) : V(load)(w + q);
-            const VEC pixel = masked ? V(load_first)(mask, x + q) : V(load)(x + q);
-            sum[v] = V(fma)(weight, pixel, sum[v]);
-        }
-        w += call->w_pitch;
-    }
-
-    const VEC lo = V(set)(call->lo), hi = V(set)(call->hi);
-    UNROLL for (int v = 0; v < vectors; v++) {
-        REAL *to = call->y + p + (v < vectors - 1 ? v * WIDTH : last);
-        const VEC result = V(clamp)(sum[v], lo, hi);
-        if (masked)
-            V(store_first)(mask, to, result);
-        else
-            V(store)(to, result);
-    }
-}
-
-static void K(channels)(int64_t channels, int64_t k, const void *w, ptrdiff_t w_pitch, const void *const *src,
-                        const void *bias, void *y, double lo, double hi) {
-    const K(channels_call) call = {
-        .k = k, .w = w, .w_pitch = w_pitch, .src = src, .bias = bias, .y = y, .lo = (REAL)lo, .hi = (REAL)hi,
-    };
-    const MASK all = V(first)(WIDTH);
-    int64_t p = 0;
-    for (; p + 8 * WIDTH <= channels; p += 8 * WIDTH)
-        K(channels_tile)(&call, 8, 0, all, p, 7 * WIDTH);
-
-    const int64_t left = channels - p, last = left - WIDTH;
-    if (channels < WIDTH) {
-        K(channels_tile)(&call, 1, 1, V(first)(channels), 0, 0);
-        return;
-    }
-    switch ((left + WIDTH - 1) / WIDTH) {
-    case 1: K(channels_tile)(&call, 1, 0, all, p, last); break;
-    case 2: K(channels_tile)(&call, 2, 0, all, p, last); break;
-    case 3: K(channels_tile)(&call, 3, 0, all, p, last); break;
-    case 4: K(channels_tile)(&call, 4, 0, all, p, last); break;
-    case 5: K(channels_tile)(&call, 5, 0, all, p, last); break;
-    case 6: K(channels_tile)(&call, 6, 0, all, p, last); break;
-    case 7: K(channels_tile)(&call, 7, 0, all, p, last); break;
-    case 8: K(channels_tile)(&call, 8, 0, all, p, last); break;
-    }
 }

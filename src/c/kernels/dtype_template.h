@@ -9,6 +9,35 @@
 
 #include "stencil_template.h"
 
+/* The stencil again, in shorter vectors, which waste fewer lanes on narrow planes. */
+#ifdef STENCIL_GRADES
+#define STENCIL_SHORT
+#undef GRADE
+#define GRADE EXPAND2(DTYPE, half)
+#include "stencil_template.h"
+#undef GRADE
+#define GRADE EXPAND2(DTYPE, quarter)
+#include "stencil_template.h"
+#undef STENCIL_SHORT
+#endif
+#undef GRADE
+#define GRADE DTYPE
+
+static void K(stencil)(const cgc_stencil *s) {
+#ifdef STENCIL_GRADES
+    if (s->lanes == WIDTH / 4)
+        EXPAND4(cgc, stencil_run, EXPAND2(DTYPE, quarter), ISA)(s);
+    else if (s->lanes == WIDTH / 2)
+        EXPAND4(cgc, stencil_run, EXPAND2(DTYPE, half), ISA)(s);
+    else
+#endif
+        K(stencil_run)(s);
+}
+
+#include "pixels_template.h"
+
+#include "flat_template.h"
+
 #include "reduce_template.h"
 
 #include "moves_template.h"
@@ -19,10 +48,18 @@ static const cgc_kernels K(table) = {
     .lanes = LANES,
     .mr = GEMM_ROWS,
     .nr = GEMM_VECTORS * WIDTH,
+    .width = WIDTH,
     .gemm = K(gemm),
     .taps = K(taps),
-    .channels = K(channels),
+    .pixels = K(pixels),
+    .pack = K(pack),
+    .flat = K(flat),
     .stencil = K(stencil),
+#ifdef STENCIL_GRADES
+    .stencil_lanes = {WIDTH, WIDTH / 2, WIDTH / 4},
+#else
+    .stencil_lanes = {WIDTH},
+#endif
     .lines = K(lines),
     .reduce = K(reduce),
     .join = K(join),
@@ -30,4 +67,5 @@ static const cgc_kernels K(table) = {
     .fill = K(fill),
     .store = K(store),
     .add = K(add),
+    .spread = K(spread),
 };

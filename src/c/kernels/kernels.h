@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "../include/cgconv.h"
+#include "stencil.h"
 
 /*
  * Partial sums of a long reduction, see `reduce`: one cache line, whatever the vector length of the machine. It is
@@ -26,12 +27,47 @@
 #define CGC_LANES_F64 8
 #define CGC_MAX_LANES 16
 
+/*
+ * A call of the kernel `pixels`. With r < rows, j < cols, p < channels, u < kh, v < kw, in the order (u, v):
+ *     y[r*y_row + j*y_col + p] = clamp(bias[p] + sum of
+ *         weight[u*kw + v][p] * src[r*src_row + u*src_u + j*step + v*dilation][p])
+ * Where cols or channels is 0 nothing is done; kh or kw may be 0. y_row and y_col may be negative.
+ */
+typedef struct cgc_pixel_rows {
+    int64_t rows, cols, channels, shift, kh, kw; /* shift: see `pack` */
+    const void *const *src;
+    ptrdiff_t src_row, src_u, step, dilation; /* in pointers; step and dilation are at least 1 */
+    const void *w;                            /* bias and weights, as `pack` packs 1 + kh*kw terms */
+    void *y;
+    ptrdiff_t y_row, y_col;
+    double lo, hi;
+} cgc_pixel_rows;
+
+/*
+ * A call of the kernel `flat`, for rows of few channels: an element of a row is a channel of a pixel, and what is
+ * multiplied with it depends on its channel. With r < rows, p < cols, u < kh, v < kw, in the order (u, v):
+ *     y[r*y_row + p] = clamp(bias + sum of  weight[u*kw + v] * lines[r*row + u*lines_u][off[v] + p])
+ * w holds, for each of `phases` + 1 vectors, the bias and then the weights of its lanes: vector i of a row is of
+ * phase i % phases, but the last, which begins at cols - width (at 0 if cols is less), is the one behind them.
+ */
+typedef struct cgc_flat_rows {
+    int64_t rows, cols, phases, kh, kw;
+    const void *const *lines;
+    ptrdiff_t row, u; /* from line to line: of outputs, of taps (lines_u) */
+    const ptrdiff_t *off; /* of kw columns */
+    const void *w;
+    void *y;
+    ptrdiff_t y_row;
+    double lo, hi;
+} cgc_flat_rows;
+
 typedef struct cgc_kernels {
     const char *isa;
     int fused; /* 1: multiply-adds are fused */
     int lanes; /* CGC_LANES_* of the dtype */
     int mr;    /* output channels of a gemm tile */
     int nr;    /* pixels of a gemm tile */
+    int width; /* numbers in a vector */
 
     /*
      * The one micro-kernel of matrix products. With m < mr and p < nr:
@@ -48,24 +84,30 @@ typedef struct cgc_kernels {
     void (*taps)(int64_t rows, int64_t cols, int64_t k, const void *w, const void *b, const ptrdiff_t *off,
                  ptrdiff_t b_pitch, const void *bias, void *y, ptrdiff_t y_pitch, double lo, double hi);
 
-    /*
-     * Channel-wise, vectors over channels, one pixel. With p < channels:
-     *     y[p] = clamp(bias[p] + sum over i < k of  w[i*w_pitch + p] * src[i][p])
-     */
-    void (*channels)(int64_t channels, int64_t k, const void *w, ptrdiff_t w_pitch, const void *const *src,
-                     const void *bias, void *y, double lo, double hi);
+    /* Channel-wise, vectors over channels, see cgc_pixel_rows. */
+    void (*pixels)(const cgc_pixel_rows *call);
+
+    /* Channel-wise, vectors over pixels and channels together, see cgc_flat_rows. */
+    void (*flat)(const cgc_flat_rows *call);
 
     /*
-     * Channel-wise, vectors over pixels, where the terms form a filter and output rows share lines. With r < rows,
-     * p < cols, u < kh, v < kw, in the order (u, v):
-     *     y[r*y_pitch + p] = clamp(bias[0] + sum of
-     *         w[u*kw + v] * x[(r*step + u)*pitch + v % step * phase + v / step * dilation + p])
-     * step is 1 or 2, and dilation is 1 if step is 2. Where cols is less than a cache line holds, the source cells of
-     * each term and row go on to a whole cache line.
+     * Packs the weights of `pixels`, for vectors of channels that begin at t*width - shift, moved to where they fit:
+     * first(t) = max(0, min(t*width - shift, channels - width)). shift is less than width, and 0 where there are
+     * fewer channels than that. With t < (channels + shift)/width rounded up, i < k, l < width:
+     *     y[t*y_pitch + i*width + l] = first(t) + l < channels ? w[(first(t) + l)*w_pitch + i*w_step] : 0
      */
-    void (*stencil)(int64_t rows, int64_t cols, int64_t kh, int64_t kw, int64_t step, int64_t dilation, const void *w,
-                    const void *x, ptrdiff_t pitch, ptrdiff_t phase, const void *bias, void *y, ptrdiff_t y_pitch,
-                    double lo, double hi);
+    void (*pack)(int64_t channels, int64_t shift, int64_t k, const void *w, ptrdiff_t w_pitch, ptrdiff_t w_step,
+                 void *y, ptrdiff_t y_pitch);
+
+    /*
+     * Channel-wise, vectors over pixels, straight from source planes; see stencil.h. With r < rows, p < cols, u < kh,
+     * v < kw, in the order (u, v), for each output plane:
+     *     y[r*y_pitch + p] = clamp(bias + sum of  w[u*kw + v] * cell(r*step + u*dilation_h,
+     *                                                                first + p*step + v*dilation_w))
+     * where cell(line, column) is what the lines and the fringes say.
+     */
+    void (*stencil)(const cgc_stencil *stencil);
+    int stencil_lanes[3]; /* the vectors that it has, longest first; 0: none */
 
     /*
      * Copies lines into a panel that splits its columns by their remainder. With i < rows, j < cols, c = first + j:
@@ -92,6 +134,13 @@ typedef struct cgc_kernels {
     void (*store)(void *y, ptrdiff_t y_step, const void *x, int64_t count, double lo, double hi);
                                                                               /* y[p*y_step] = clamp(x[p]) */
     void (*add)(void *y, ptrdiff_t y_step, const void *x, int64_t count);     /* y[p*y_step] += x[p] */
+
+    /*
+     * Copies channels of pixels, each `times` times. With e < count, p < n:
+     *     y[e*y_pitch + p] = src[e][(first + p)/times]
+     */
+    void (*spread)(int64_t count, const void *const *src, int64_t n, int64_t times, int64_t first, void *y,
+                   ptrdiff_t y_pitch);
 
     /*
      * clamp(v) is t = lo > v ? lo : v; hi < t ? hi : t, with lo and hi converted to the dtype: NaN passes through,

@@ -14,7 +14,8 @@
 #define GEMM_VECTORS 3
 #define REDUCE_TAPS_1 6
 #define REDUCE_TAPS_2 3
-#define STENCIL_VECTORS 3
+#define STENCIL_REGISTERS 16
+#define REGISTERS 16
 #include "tables_template.h"
 
 #else

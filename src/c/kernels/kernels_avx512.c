@@ -6,7 +6,7 @@
 
 #if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
 
-#include "simd_avx512.h"
+#include "simd_avx512_short.h"
 
 #define ISA avx512
 #define FUSED 1
@@ -14,7 +14,9 @@
 #define GEMM_VECTORS 3
 #define REDUCE_TAPS_1 8
 #define REDUCE_TAPS_2 6
-#define STENCIL_VECTORS 4
+#define STENCIL_REGISTERS 32
+#define STENCIL_GRADES
+#define REGISTERS 32
 #include "tables_template.h"
 
 #else

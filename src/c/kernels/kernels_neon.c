@@ -14,7 +14,8 @@
 #define GEMM_VECTORS 3
 #define REDUCE_TAPS_1 6
 #define REDUCE_TAPS_2 3
-#define STENCIL_VECTORS 4
+#define STENCIL_REGISTERS 32
+#define REGISTERS 32
 #include "tables_template.h"
 
 #else

@@ -12,5 +12,6 @@
 #define GEMM_VECTORS 4
 #define REDUCE_TAPS_1 1
 #define REDUCE_TAPS_2 1
-#define STENCIL_VECTORS 1
+#define STENCIL_REGISTERS 0
+#define REGISTERS 8
 #include "tables_template.h"

@@ -92,3 +92,27 @@ static void K(lines)(int64_t rows, int64_t cols, const void *x_, ptrdiff_t x_pit
         }
     }
 }
+
+/* n elements of a line, each twice: compilers know how to do it with vectors. */
+static void K(double_line)(REAL *restrict y, const REAL *restrict x, int64_t n) {
+    for (int64_t p = 0; p < n; p++)
+        y[2 * p] = y[2 * p + 1] = x[p];
+}
+
+static void K(spread)(int64_t count, const void *const *src, int64_t n, int64_t times, int64_t first, void *y_,
+                      ptrdiff_t y_pitch) {
+    REAL *y = y_;
+    for (int64_t e = 0; e < count; e++, y += y_pitch) {
+        const REAL *x = (const REAL *)src[e] + first / times;
+        if (times == 1) {
+            K(copy_line)(y, x, n);
+        } else if (times == 2 && first % 2 == 0 && n % 2 == 0) {
+            K(double_line)(y, x, n / 2);
+        } else {
+            for (int64_t p = 0, turn = first % times; p < n; p++) {
+                y[p] = *x;
+                if (++turn == times) turn = 0, x++;
+            }
+        }
+    }
+}

@@ -63,6 +63,18 @@ static inline vec_f32 odd_f32(vec_f32 a, vec_f32 b) {
     const __m256d halves = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd));
     return _mm256_castpd_ps(_mm256_permute4x64_pd(halves, 0xd8));
 }
+typedef __m256i index_f32;
+static inline index_f32 load_index_f32(const int32_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+static inline mask_f32 within_f32(index_f32 i) { return _mm256_cmpgt_epi32(i, _mm256_set1_epi32(-1)); }
+static inline vec_f32 pick_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 fill) {
+    return _mm256_blendv_ps(fill, _mm256_permutevar8x32_ps(a, i), _mm256_castsi256_ps(m));
+}
+static inline vec_f32 pick2_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 b, vec_f32 fill) {
+    const __m256 second = _mm256_castsi256_ps(_mm256_cmpgt_epi32(i, _mm256_set1_epi32(7)));
+    return _mm256_blendv_ps(pick_f32(i, m, a, fill), _mm256_permutevar8x32_ps(b, i), second);
+}
 static inline vec_f32 add_f32(vec_f32 a, vec_f32 b) { return _mm256_add_ps(a, b); }
 static inline vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return _mm256_fmadd_ps(a, b, c); }
 /* MAXPS and MINPS give the second operand for NaN and for two zeros, as the definition does. */
@@ -103,6 +115,24 @@ static inline vec_f64 keep_f64(vec_f64 v) {
 }
 static inline vec_f64 even_f64(vec_f64 a, vec_f64 b) { return _mm256_permute4x64_pd(_mm256_unpacklo_pd(a, b), 0xd8); }
 static inline vec_f64 odd_f64(vec_f64 a, vec_f64 b) { return _mm256_permute4x64_pd(_mm256_unpackhi_pd(a, b), 0xd8); }
+typedef __m256i index_f64;
+static inline index_f64 load_index_f64(const int32_t *p) {
+    return _mm256_cvtepi32_epi64(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+static inline mask_f64 within_f64(index_f64 i) { return _mm256_cmpgt_epi64(i, _mm256_set1_epi64x(-1)); }
+/* A lane is moved as its halves, 2*i and 2*i + 1. */
+static inline vec_f64 permute_f64(index_f64 i, vec_f64 a) {
+    const __m256i low = _mm256_slli_epi64(i, 1), high = _mm256_slli_epi64(low, 32);
+    const __m256i halves = _mm256_add_epi32(_mm256_blend_epi32(low, high, 0xaa), _mm256_set1_epi64x(INT64_C(1) << 32));
+    return _mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(a), halves));
+}
+static inline vec_f64 pick_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 fill) {
+    return _mm256_blendv_pd(fill, permute_f64(i, a), _mm256_castsi256_pd(m));
+}
+static inline vec_f64 pick2_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 b, vec_f64 fill) {
+    const __m256d second = _mm256_castsi256_pd(_mm256_cmpgt_epi64(i, _mm256_set1_epi64x(3)));
+    return _mm256_blendv_pd(pick_f64(i, m, a, fill), permute_f64(i, b), second);
+}
 static inline vec_f64 add_f64(vec_f64 a, vec_f64 b) { return _mm256_add_pd(a, b); }
 static inline vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return _mm256_fmadd_pd(a, b, c); }
 static inline vec_f64 clamp_f64(vec_f64 v, vec_f64 lo, vec_f64 hi) {

@@ -39,6 +39,15 @@ static inline vec_f32 odd_f32(vec_f32 a, vec_f32 b) {
     const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
     return _mm512_permutex2var_ps(a, odd, b);
 }
+typedef __m512i index_f32;
+static inline index_f32 load_index_f32(const int32_t *p) { return _mm512_loadu_si512(p); }
+static inline mask_f32 within_f32(index_f32 i) { return (mask_f32)~_mm512_movepi32_mask(i); }
+static inline vec_f32 pick_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 fill) {
+    return _mm512_mask_permutexvar_ps(fill, m, i, a);
+}
+static inline vec_f32 pick2_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 b, vec_f32 fill) {
+    return _mm512_mask_blend_ps(m, fill, _mm512_permutex2var_ps(a, i, b));
+}
 static inline vec_f32 add_f32(vec_f32 a, vec_f32 b) { return _mm512_add_ps(a, b); }
 static inline vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return _mm512_fmadd_ps(a, b, c); }
 /* MAXPS and MINPS give the second operand for NaN and for two zeros, as the definition does. */
@@ -68,6 +77,17 @@ static inline vec_f64 even_f64(vec_f64 a, vec_f64 b) {
 }
 static inline vec_f64 odd_f64(vec_f64 a, vec_f64 b) {
     return _mm512_permutex2var_pd(a, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), b);
+}
+typedef __m512i index_f64;
+static inline index_f64 load_index_f64(const int32_t *p) {
+    return _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+static inline mask_f64 within_f64(index_f64 i) { return (mask_f64)~_mm512_movepi64_mask(i); }
+static inline vec_f64 pick_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 fill) {
+    return _mm512_mask_permutexvar_pd(fill, m, i, a);
+}
+static inline vec_f64 pick2_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 b, vec_f64 fill) {
+    return _mm512_mask_blend_pd(m, fill, _mm512_permutex2var_pd(a, i, b));
 }
 static inline vec_f64 add_f64(vec_f64 a, vec_f64 b) { return _mm512_add_pd(a, b); }
 static inline vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return _mm512_fmadd_pd(a, b, c); }

@@ -52,6 +52,27 @@ static inline vec_f32 keep_f32(vec_f32 v) {
 }
 static inline vec_f32 even_f32(vec_f32 a, vec_f32 b) { return vuzp1q_f32(a, b); }
 static inline vec_f32 odd_f32(vec_f32 a, vec_f32 b) { return vuzp2q_f32(a, b); }
+/* Lanes are looked up byte by byte; what is out of range becomes 0. A mask has no lanes here: `within` is not used. */
+typedef int32x4_t index_f32;
+static inline index_f32 load_index_f32(const int32_t *p) { return vld1q_s32(p); }
+static inline mask_f32 within_f32(index_f32 i) {
+    (void)i;
+    return WIDTH_f32;
+}
+static inline uint8x16_t bytes_f32(index_f32 i) {
+    const uint32x4_t four = vdupq_n_u32(UINT32_C(0x04040404)), each = vdupq_n_u32(UINT32_C(0x03020100));
+    return vreinterpretq_u8_u32(vmlaq_u32(each, vreinterpretq_u32_s32(i), four));
+}
+static inline vec_f32 pick_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 fill) {
+    (void)m;
+    const uint8x16_t lanes = vqtbl1q_u8(vreinterpretq_u8_f32(a), bytes_f32(i));
+    return vbslq_f32(vcgezq_s32(i), vreinterpretq_f32_u8(lanes), fill);
+}
+static inline vec_f32 pick2_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 b, vec_f32 fill) {
+    (void)m;
+    const uint8x16x2_t both = {{vreinterpretq_u8_f32(a), vreinterpretq_u8_f32(b)}};
+    return vbslq_f32(vcgezq_s32(i), vreinterpretq_f32_u8(vqtbl2q_u8(both, bytes_f32(i))), fill);
+}
 static inline vec_f32 add_f32(vec_f32 a, vec_f32 b) { return vaddq_f32(a, b); }
 static inline vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return vfmaq_f32(c, a, b); }
 /* FMAX and FMIN order two zeros, and give NaN for a bound that is one; the definition does neither. */
@@ -88,6 +109,27 @@ static inline vec_f64 keep_f64(vec_f64 v) {
 }
 static inline vec_f64 even_f64(vec_f64 a, vec_f64 b) { return vuzp1q_f64(a, b); }
 static inline vec_f64 odd_f64(vec_f64 a, vec_f64 b) { return vuzp2q_f64(a, b); }
+typedef int64x2_t index_f64;
+static inline index_f64 load_index_f64(const int32_t *p) { return vmovl_s32(vld1_s32(p)); }
+static inline mask_f64 within_f64(index_f64 i) {
+    (void)i;
+    return WIDTH_f64;
+}
+static inline uint8x16_t bytes_f64(index_f64 i) {
+    const uint32x4_t low = vreinterpretq_u32_s64(i), twice = vtrn1q_u32(low, low);
+    const uint32x4_t each = vreinterpretq_u32_u64(vdupq_n_u64(UINT64_C(0x0706050403020100)));
+    return vreinterpretq_u8_u32(vmlaq_u32(each, twice, vdupq_n_u32(UINT32_C(0x08080808))));
+}
+static inline vec_f64 pick_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 fill) {
+    (void)m;
+    const uint8x16_t lanes = vqtbl1q_u8(vreinterpretq_u8_f64(a), bytes_f64(i));
+    return vbslq_f64(vcgezq_s64(i), vreinterpretq_f64_u8(lanes), fill);
+}
+static inline vec_f64 pick2_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 b, vec_f64 fill) {
+    (void)m;
+    const uint8x16x2_t both = {{vreinterpretq_u8_f64(a), vreinterpretq_u8_f64(b)}};
+    return vbslq_f64(vcgezq_s64(i), vreinterpretq_f64_u8(vqtbl2q_u8(both, bytes_f64(i))), fill);
+}
 static inline vec_f64 add_f64(vec_f64 a, vec_f64 b) { return vaddq_f64(a, b); }
 static inline vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return vfmaq_f64(c, a, b); }
 static inline vec_f64 clamp_f64(vec_f64 v, vec_f64 lo, vec_f64 hi) {

@@ -13,6 +13,10 @@
  *   keep_(v)                   v, now in a register: compilers like to read memory again for every use
  *   add_(a, b), fma_(a, b, c)  a + b, a*b + c
  *   even_(a, b), odd_(a, b)    the lanes of even and of odd place of a, b one behind the other
+ *   index_, load_index_(p)     a lane's number for each lane, read from WIDTH consecutive int32_t
+ *   within_(i)                 the mask of the lanes whose number is not negative
+ *   pick_(i, m, a, fill)       lanes i of a where m chooses, else those of fill
+ *   pick2_(i, m, a, b, fill)   the same of a, b one behind the other
  *   clamp_(v, lo, hi)          t = lo > v ? lo : v; hi < t ? hi : t
  *
  * CGC_NOFMA: if defined, a*b + c is rounded twice.
@@ -62,6 +66,14 @@ static inline float odd_f32(float a, float b) {
     (void)a;
     return b;
 }
+typedef int32_t index_f32;
+static inline int32_t load_index_f32(const int32_t *p) { return *p; }
+static inline int within_f32(int32_t i) { return i >= 0; }
+static inline float pick_f32(int32_t i, int m, float a, float fill) {
+    (void)i;
+    return m ? a : fill;
+}
+static inline float pick2_f32(int32_t i, int m, float a, float b, float fill) { return m ? i ? b : a : fill; }
 static inline float add_f32(float a, float b) { return a + b; }
 static inline float clamp_f32(float v, float lo, float hi) {
     const float t = lo > v ? lo : v;
@@ -90,6 +102,14 @@ static inline double odd_f64(double a, double b) {
     (void)a;
     return b;
 }
+typedef int32_t index_f64;
+static inline int32_t load_index_f64(const int32_t *p) { return *p; }
+static inline int within_f64(int32_t i) { return i >= 0; }
+static inline double pick_f64(int32_t i, int m, double a, double fill) {
+    (void)i;
+    return m ? a : fill;
+}
+static inline double pick2_f64(int32_t i, int m, double a, double b, double fill) { return m ? i ? b : a : fill; }
 static inline double add_f64(double a, double b) { return a + b; }
 static inline double clamp_f64(double v, double lo, double hi) {
     const double t = lo > v ? lo : v;

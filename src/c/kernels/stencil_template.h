@@ -1,186 +1,631 @@
 /*
- * The kernel of channel-wise passes whose output rows have source lines in common, see kernels.h.
+ * The stencil kernel, see stencil.h: each vector of source cells that is read feeds every output row that uses it.
  * It must not know where its lines come from.
  *
  * Parameters: those of tables_template.h, among them
- *   STENCIL_VECTORS   vectors of a tile's row: with four rows of sums, the vectors of a line and one weight they fill
- *                     the register file. 1: plain numbers, for which no filter is worth a kernel of its own.
+ *   GRADE               the dtype, or one of its shorter vectors
+ *   STENCIL_REGISTERS   of the machine, 16 or 32; 0: plain numbers, for which no filter is worth a kernel of its own
+ *   STENCIL_SHORT       if defined, GRADE has shorter vectors, which serve narrow planes alone
  *
- * A tile takes its lines one by one, and each vector that it loads feeds every row that reads it. Lines come in the
- * order of u, so each row gets its terms in the order (u, v). Tiles at the ends are moved back, as in
- * channelwise_template.h.
+ * A tile is a few output rows by one or two vectors, and its sums stay in registers. It takes its lines one by one, in
+ * the order of u, so each row gets its terms in the order (u, v). Weights are held in registers while a plane lasts
+ * where they fit beside the sums; else each is broadcast once for a tile's line. Tiles at the ends are moved back:
+ * outputs computed twice get the same bits twice.
  */
-typedef struct K(stencil_call) {
-    int64_t kh, kw;
-    const REAL *w;
-    const REAL *x;
-    ptrdiff_t pitch, phase, dilation;
+
+/* One output plane; of a dilated one, the rows that share lines. */
+typedef struct K(stencil_plane) {
+    const cgc_stencil *s;
+    const REAL *x, *w;
+    const ptrdiff_t *lines;
     REAL *y;
     ptrdiff_t y_pitch;
-    REAL bias, lo, hi;
-} K(stencil_call);
+    int64_t rows;
+    int clamped;
+    REAL bias, constant, lo, hi;
+} K(stencil_plane);
 
 /*
- * What the compiler knows of a kernel when it writes it: the filter (0: nothing), the step, whether the dilation is
- * 1, and the tile. If masked, a row is one short vector.
+ * What the compiler knows of a kernel when it writes it: whether planes are narrow; the filter (0: nothing); the step;
+ * whether the dilation is 1; how many weights are held; the tallest and widest tile; and which columns of the filter
+ * reach beyond the ends: those before `left` at the left one, those from `right` on at the right one.
+ *
+ * At step 2 a line is loaded once, as the even and the odd cells of two vectors, for columns left and left + 1 of the
+ * filter. Those before and behind are the same cells a lane further on, but for one.
  */
 typedef struct K(stencil_kind) {
-    int kh, kw, step, dense, rows, vectors, masked;
+    int narrow, kh, kw, step, dense, held, rows, vectors, left, right;
 } K(stencil_kind);
 
-/* Where the vectors of a tile begin: one behind the other, but the last at `last`. */
-#define AT(t) ((t) < kind.vectors - 1 ? (t) * WIDTH : last)
+/*
+ * Of a tile's vectors, the first may reach beyond the left end of the lines, the last beyond the right one; or, of a
+ * filter of which nothing is known, any beyond any.
+ */
+enum K(stencil_ends) { K(stencil_inside) = 0, K(stencil_left) = 1, K(stencil_right) = 2, K(stencil_any) = 4 };
+
+/* How the vectors that reach beyond an end are picked, under those columns of a known filter where they do. */
+typedef struct K(stencil_end) {
+    INDEX index[7];
+    MASK within[7];
+    int64_t cell[5]; /* step 2: the column of the one cell; -1: the constant */
+} K(stencil_end);
 
 /*
- * Adds column v of line s to rows first .. end-1 of the tile. w is the first weight of the filter's row that `first`
- * uses.
+ * What is the same for all tiles: how vectors are picked at the ends; whether any has to be (`from_left`, `to_right`),
+ * and the last output column from which none has to be; of a narrow plane, where all vectors are picked as at the left
+ * end, the lanes a and b from which; the weights that are held.
  */
-static ALWAYS_INLINE void K(stencil_column)(const K(stencil_kind) kind, const REAL *x, int64_t last,
-                                            const REAL *w, int64_t kw, const int first, const int end, VEC *sum) {
-    VEC pixels[STENCIL_VECTORS];
-    UNROLL for (int t = 0; t < kind.vectors; t++)
-        pixels[t] = V(keep)(V(load)(x + AT(t)));
+typedef struct K(stencil_common) {
+    K(stencil_end) left, right;
+    int from_left, to_right;
+    int64_t last_inside;
+    INDEX up, down; /* the lane before, the lane behind; -1 where there is none */
+    MASK a, b;
+    VEC held[12];
+} K(stencil_common);
+
+/* A tile: its first row, the output columns where its vectors begin, and, of a known filter, the lines that it reads. */
+typedef struct K(stencil_place) {
+    int64_t r, p[2];
+    const REAL *const *line;
+    const K(stencil_common) *common;
+} K(stencil_place);
+
+#define STENCIL_LINES 19 /* of a tile, at most */
+
+static ALWAYS_INLINE int64_t K(least)(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static ALWAYS_INLINE const REAL *K(stencil_line_at)(const K(stencil_plane) *c, const K(stencil_kind) kind,
+                                                    int64_t line) {
+    const ptrdiff_t offset = c->lines[kind.dense ? line : line * c->s->dilation_h];
+    return offset == CGC_CONSTANT_LINE ? (const REAL *)c->s->constant_line : c->x + offset;
+}
+
+/* The source column under output column p and filter column v. */
+static ALWAYS_INLINE int64_t K(stencil_under)(const cgc_stencil *s, const K(stencil_kind) kind, int64_t p, int64_t v) {
+    return s->first + p * kind.step + (kind.dense ? v : v * s->dilation_w);
+}
+
+static ALWAYS_INLINE INDEX K(stencil_index)(const cgc_fringe *fringe, const int step, int64_t column) {
+    const int64_t t = column - fringe->first;
+    return V(load_index)(fringe->cells + (step == 1 ? t : t / 2 + t % 2 * fringe->odd));
+}
+
+/* A line that a tile reads; if narrow, with the two vectors from which all others are picked. */
+typedef struct K(stencil_source) {
+    const REAL *cells;
+    VEC a, b;
+} K(stencil_source);
+
+static ALWAYS_INLINE K(stencil_source) K(stencil_open)(const K(stencil_plane) *c, const K(stencil_kind) kind,
+                                                       const K(stencil_place) *at, int64_t t) {
+    K(stencil_source) line;
+    line.cells = kind.kh ? at->line[t] : K(stencil_line_at)(c, kind, at->r * kind.step + t);
+    line.a = line.b = V(zero)();
+    if (kind.narrow) {
+        line.a = V(keep)(V(load_first)(at->common->a, line.cells));
+        if (kind.step == 2)
+            line.b = V(keep)(V(load_first)(at->common->b, line.cells + WIDTH));
+    }
+#ifndef STENCIL_SHORT
+    if (!kind.narrow && kind.kw && kind.step == 2) {
+        const REAL *from = line.cells + K(stencil_under)(c->s, kind, at->p[0], kind.left);
+        const VEC a = V(load)(from), b = V(load)(from + WIDTH);
+        line.a = V(keep)(V(even)(a, b));
+        line.b = V(keep)(V(odd)(a, b));
+    }
+#endif
+    return line;
+}
+
+#ifndef STENCIL_SHORT
+
+/* Step 1: the vector under column v of a known filter that reaches beyond an end; column `from` is the end's first. */
+static ALWAYS_INLINE VEC K(stencil_picked)(const K(stencil_plane) *c, const cgc_fringe *fringe,
+                                           const K(stencil_end) *end, const REAL *line, int64_t from, int64_t v) {
+    const VEC constant = V(set)(c->constant), a = V(load)(line + from);
+    if (LIKELY(!fringe->both))
+        return V(pick)(end->index[v], end->within[v], a, constant);
+    return V(pick2)(end->index[v], end->within[v], a, V(load)(line + fringe->b), constant);
+}
+
+/* Step 2: the vector under column v of a known filter. */
+static ALWAYS_INLINE VEC K(stencil_shifted)(const K(stencil_plane) *c, const K(stencil_kind) kind, const int ends,
+                                            const K(stencil_place) *at, const K(stencil_source) *line, int64_t v) {
+    const K(stencil_common) *common = at->common;
+    const VEC near = (v + kind.left) % 2 ? line->b : line->a;
+    if (v >= kind.left && v < kind.right)
+        return near;
+    const int before = v < kind.left;
+    const K(stencil_end) *end = before ? &common->left : &common->right;
+    const INDEX index = before ? common->up : common->down;
+    const REAL *cell = line->cells + K(stencil_under)(c->s, kind, at->p[0], v) + (before ? 0 : 2 * (WIDTH - 1));
+    if (ends & (before ? K(stencil_left) : K(stencil_right)))
+        cell = end->cell[v] < 0 ? &c->constant : line->cells + end->cell[v];
+    return V(pick)(index, V(within)(index), near, V(set)(*cell));
+}
+
+/* The vector at `column`, which may reach beyond an end. */
+static ALWAYS_INLINE VEC K(stencil_checked)(const K(stencil_plane) *c, const K(stencil_kind) kind, const REAL *line,
+                                            int64_t column) {
+    const cgc_stencil *s = c->s;
+    if (LIKELY(column >= 0 && column + kind.step * WIDTH <= s->width)) {
+        const VEC a = V(load)(line + column);
+        return kind.step == 1 ? a : V(even)(a, V(load)(line + column + WIDTH));
+    }
+    const cgc_fringe *fringe = column < 0 ? &s->left : &s->right;
+    const INDEX index = K(stencil_index)(fringe, kind.step, column);
+    return V(pick2)(index, V(within)(index), V(load)(line + fringe->a), V(load)(line + fringe->b),
+                    V(set)(c->constant));
+}
+
+static ALWAYS_INLINE VEC K(stencil_wide_cells)(const K(stencil_plane) *c, const K(stencil_kind) kind, const int ends,
+                                               const K(stencil_place) *at, const K(stencil_source) *line, const int i,
+                                               int64_t v) {
+    const int64_t column = K(stencil_under)(c->s, kind, at->p[i], v);
+    if (ends & K(stencil_any))
+        return K(stencil_checked)(c, kind, line->cells, column);
+    if (kind.kw && kind.step == 2)
+        return K(stencil_shifted)(c, kind, ends, at, line, v);
+    if ((ends & K(stencil_left)) && v < kind.left)
+        return K(stencil_picked)(c, &c->s->left, &at->common->left, line->cells, 0, v);
+    if ((ends & K(stencil_right)) && v >= kind.right)
+        return K(stencil_picked)(c, &c->s->right, &at->common->right, line->cells, c->s->right.a, v);
+    const VEC a = V(load)(line->cells + column);
+    return kind.step == 1 ? a : V(even)(a, V(load)(line->cells + column + WIDTH));
+}
+
+#endif
+
+/* The vector of cells under column v of the filter for the tile's i-th vector of outputs. */
+static ALWAYS_INLINE VEC K(stencil_cells)(const K(stencil_plane) *c, const K(stencil_kind) kind, const int ends,
+                                          const K(stencil_place) *at,
+                                          const K(stencil_source) *line, const int i, int64_t v) {
+#ifndef STENCIL_SHORT
+    if (!kind.narrow)
+        return K(stencil_wide_cells)(c, kind, ends, at, line, i, v);
+#endif
+    (void)ends;
+    const K(stencil_end) *end = &at->common->left;
+    const INDEX index = kind.kw ? end->index[v]
+                                : K(stencil_index)(&c->s->left, kind.step, K(stencil_under)(c->s, kind, at->p[i], v));
+    const MASK within = kind.kw ? end->within[v] : V(within)(index);
+    return kind.step == 1 ? V(pick)(index, within, line->a, V(set)(c->constant))
+                          : V(pick2)(index, within, line->a, line->b, V(set)(c->constant));
+}
+
+/* Adds the terms of filter column v on line t to the sums of rows first .. end-1 of the tile, which read that line. */
+static ALWAYS_INLINE void K(stencil_column)(const K(stencil_plane) *c, const K(stencil_kind) kind, const int vectors,
+                                            const int ends, const K(stencil_place) *at,
+                                            const K(stencil_source) *line, const REAL *w, int64_t t, int64_t v,
+                                            const int first, const int end, VEC *sum) {
+    const int64_t kw = kind.kw ? kind.kw : c->s->kw;
+    VEC cells[2];
+    UNROLL for (int i = 0; i < vectors; i++)
+        cells[i] = V(keep)(K(stencil_cells)(c, kind, ends, at, line, i, v));
     UNROLL for (int j = first; j < end; j++) {
-        const VEC weight = V(set)(w[-(j - first) * kind.step * kw]);
-        UNROLL for (int t = 0; t < kind.vectors; t++)
-            sum[j * kind.vectors + t] = V(fma)(weight, pixels[t], sum[j * kind.vectors + t]);
+        const int64_t tap = (t - j * kind.step) * kw + v;
+        const VEC weight = kind.kh && tap < kind.held ? at->common->held[tap] : V(set)(w[tap]);
+        UNROLL for (int i = 0; i < vectors; i++)
+            sum[j * vectors + i] = V(fma)(weight, cells[i], sum[j * vectors + i]);
     }
 }
 
-/* Adds line s to rows first .. end-1 of the tile, those that read it. */
-static ALWAYS_INLINE void K(stencil_line)(const K(stencil_call) *call, const K(stencil_kind) kind, const REAL *x,
-                                          int64_t s, int64_t last, const int first, const int end, VEC *sum) {
-    const int64_t kw = kind.kw ? kind.kw : call->kw;
-    const ptrdiff_t dilation = kind.dense ? 1 : call->dilation;
-    const REAL *w = call->w + (s - first * kind.step) * kw;
-    const REAL *line = x + s * call->pitch;
-    if (kind.kh != 3 || kind.vectors > 1) /* nine weights and one row of vectors do fit */
+/* The same for all columns. */
+static ALWAYS_INLINE void K(stencil_line)(const K(stencil_plane) *c, const K(stencil_kind) kind, const int vectors,
+                                          const int ends, const K(stencil_place) *at, int64_t t, const int first,
+                                          const int end, VEC *sum) {
+    const K(stencil_source) line = K(stencil_open)(c, kind, at, t);
+    const REAL *w = c->w;
+    if (kind.held < kind.kh * kind.kw || !kind.kh)
         REFRESH(w);
-#define COLUMN(v) \
-    K(stencil_column)(kind, line + (v) % kind.step * call->phase + (v) / kind.step * dilation, last, w + (v), kw, \
-                      first, end, sum)
     if (kind.kw) {
         UNROLL for (int v = 0; v < kind.kw; v++)
-            COLUMN(v);
+            K(stencil_column)(c, kind, vectors, ends, at, &line, w, t, v, first, end, sum);
     } else {
-        for (int64_t v = 0; v < kw; v++)
-            COLUMN(v);
+        for (int64_t v = 0; v < c->s->kw; v++)
+            K(stencil_column)(c, kind, vectors, ends, at, &line, w, t, v, first, end, sum);
     }
-#undef COLUMN
 }
 
-/*
- * One tile, from output (r, p) on. Where kh is not known, it is at least (rows - 1) * step: no row ends before all
- * began.
- */
-static ALWAYS_INLINE void K(stencil_tile)(const K(stencil_call) *call, const K(stencil_kind) kind, int64_t r,
-                                          int64_t p, int64_t last, MASK mask) {
-    const REAL *x = call->x + r * kind.step * call->pitch + p;
-    const int rows = kind.rows, apart = (kind.rows - 1) * kind.step;
-    VEC sum[4 * STENCIL_VECTORS];
-    UNROLL for (int t = 0; t < rows * kind.vectors; t++)
-        sum[t] = V(set)(call->bias);
+/* Term by term, for filters too flat for the rows of a tile to share lines. */
+static ALWAYS_INLINE void K(stencil_terms)(const K(stencil_plane) *c, const K(stencil_kind) kind, const int rows,
+                                           const int vectors, const int ends, const K(stencil_place) *at, VEC *sum) {
+    for (int64_t u = 0; u < c->s->kh; u++)
+        for (int64_t v = 0; v < c->s->kw; v++)
+            UNROLL for (int j = 0; j < rows; j++) {
+                const int64_t t = j * kind.step + u;
+                const K(stencil_source) line = K(stencil_open)(c, kind, at, t);
+                K(stencil_column)(c, kind, vectors, ends, at, &line, c->w, t, v, j, j + 1, sum);
+            }
+}
+
+static ALWAYS_INLINE void K(stencil_sums)(const K(stencil_plane) *c, const K(stencil_kind) kind, const int rows,
+                                          const int vectors, const int ends, const K(stencil_place) *at, VEC *sum) {
+    const int apart = (rows - 1) * kind.step;
+    const int64_t kh = c->s->kh;
     if (kind.kh) {
-        UNROLL for (int s = 0; s < apart + kind.kh; s++)
-            K(stencil_line)(call, kind, x, s, last, s < kind.kh ? 0 : (s - kind.kh) / kind.step + 1,
-                            s < apart ? s / kind.step + 1 : rows, sum);
+        UNROLL for (int t = 0; t < apart + kind.kh; t++)
+            K(stencil_line)(c, kind, vectors, ends, at, t, t < kind.kh ? 0 : (t - kind.kh) / kind.step + 1,
+                            t < apart ? t / kind.step + 1 : rows, sum);
+    } else if (kh >= apart) { /* no row ends before all began */
+        UNROLL for (int t = 0; t < apart; t++)
+            K(stencil_line)(c, kind, vectors, ends, at, t, 0, t / kind.step + 1, sum);
+        for (int64_t t = apart; t < kh; t++)
+            K(stencil_line)(c, kind, vectors, ends, at, t, 0, rows, sum);
+        UNROLL for (int t = 0; t < apart; t++)
+            K(stencil_line)(c, kind, vectors, ends, at, kh + t, t / kind.step + 1, rows, sum);
     } else {
-        UNROLL for (int s = 0; s < apart; s++)
-            K(stencil_line)(call, kind, x, s, last, 0, s / kind.step + 1, sum);
-        for (int64_t s = apart; s < call->kh; s++)
-            K(stencil_line)(call, kind, x, s, last, 0, rows, sum);
-        UNROLL for (int s = 0; s < apart; s++)
-            K(stencil_line)(call, kind, x, call->kh + s, last, s / kind.step + 1, rows, sum);
-    }
-    const VEC lo = V(set)(call->lo), hi = V(set)(call->hi);
-    const ptrdiff_t y_pitch = call->y_pitch;
-    REAL *y = call->y + r * y_pitch + p;
-    UNROLL for (int j = 0; j < rows; j++) {
-        UNROLL for (int t = 0; t < kind.vectors; t++) {
-            const VEC result = V(clamp)(sum[j * kind.vectors + t], lo, hi);
-            if (kind.masked)
-                V(store_first)(mask, y + AT(t), result);
-            else
-                V(store)(y + AT(t), result);
-        }
-        y += y_pitch;
+        K(stencil_terms)(c, kind, rows, vectors, ends, at, sum);
     }
 }
 
-#undef AT
+static ALWAYS_INLINE void K(stencil_tile)(const K(stencil_plane) *c, const K(stencil_kind) kind, const int rows,
+                                          const int vectors, const int ends, K(stencil_place) *at) {
+    const int64_t cols = c->s->cols;
+    VEC sum[16];
+    REFRESH(at->line); /* lest their addresses fill the registers */
+    UNROLL for (int i = 0; i < rows * vectors; i++)
+        sum[i] = V(set)(c->bias);
+    K(stencil_sums)(c, kind, rows, vectors, ends, at, sum);
+    if (c->clamped) { /* where bounds are, they take the time of two multiply-adds */
+        const VEC lo = V(set)(c->lo), hi = V(set)(c->hi);
+        UNROLL for (int i = 0; i < rows * vectors; i++)
+            sum[i] = V(clamp)(sum[i], lo, hi);
+    }
+    REAL *y = c->y + at->r * c->y_pitch;
+    UNROLL for (int j = 0; j < rows; j++) {
+        UNROLL for (int i = 0; i < vectors; i++) {
+            if ((kind.narrow || ends & K(stencil_any)) && cols < WIDTH)
+                V(store_first)(V(first)(cols), y + at->p[i], sum[j * vectors + i]);
+            else
+                V(store)(y + at->p[i], sum[j * vectors + i]);
+        }
+        y += c->y_pitch;
+        REFRESH(y);
+    }
+}
+
+/* Goes to `rows` rows from r on. */
+static ALWAYS_INLINE void K(stencil_move_down)(const K(stencil_plane) *c, const K(stencil_kind) kind, const int rows,
+                                               int64_t r, K(stencil_place) *at, const REAL **line) {
+    at->r = r;
+    at->line = line;
+    if (kind.kh)
+        UNROLL for (int t = 0; t < (rows - 1) * kind.step + kind.kh; t++)
+            line[t] = K(stencil_line_at)(c, kind, r * kind.step + t);
+}
+
+/* Goes to the tile whose first vector is at `col`. */
+static ALWAYS_INLINE void K(stencil_move_to)(K(stencil_place) *at, int64_t col, int64_t cols) {
+    const int64_t last = cols < WIDTH ? 0 : cols - WIDTH;
+    at->p[0] = K(least)(col, last);
+    at->p[1] = K(least)(col + WIDTH, last);
+}
+
+/* Readies an end of the lines for the vector from output column p on, if it is needed; any lanes will do if not. */
+static ALWAYS_INLINE void K(stencil_ready)(const cgc_stencil *s, const K(stencil_kind) kind, const cgc_fringe *fringe,
+                                           const int needed, int64_t p, const int from, const int to,
+                                           K(stencil_end) *end) {
+    UNROLL for (int v = from; v < to; v++) {
+        end->index[v] = K(stencil_index)(fringe, kind.step,
+                                         needed ? K(stencil_under)(s, kind, p, v) : fringe->first);
+        end->within[v] = V(within)(end->index[v]);
+    }
+}
+
+#ifndef STENCIL_SHORT
+
+/* The same at step 2, where only one cell of each vector lies beyond the end: that of output column p. */
+static ALWAYS_INLINE void K(stencil_ready_cells)(const cgc_stencil *s, const K(stencil_kind) kind,
+                                                 const cgc_fringe *fringe, const int needed, int64_t p, const int from,
+                                                 const int to, K(stencil_end) *end) {
+    UNROLL for (int v = from; v < to; v++) {
+        const int64_t t = needed ? K(stencil_under)(s, kind, p, v) - fringe->first : 0;
+        const int32_t e = fringe->cells[t / 2 + t % 2 * fringe->odd];
+        end->cell[v] = e < 0 ? -1 : e < WIDTH ? fringe->a + e : fringe->b + e - WIDTH;
+    }
+}
+
+#endif
+
+/* All tiles of a narrow plane. */
+static ALWAYS_INLINE void K(stencil_walk_narrow)(const K(stencil_plane) *c, const K(stencil_kind) kind,
+                                                 K(stencil_common) *common) {
+    const cgc_stencil *s = c->s;
+    const REAL *line[STENCIL_LINES];
+    K(stencil_place) at = {.common = common};
+    for (int64_t col = 0; col < s->cols; col += WIDTH) {
+        K(stencil_move_to)(&at, col, s->cols);
+        if (s->cols > WIDTH)
+            K(stencil_ready)(s, kind, &s->left, 1, at.p[0], 0, kind.kw, &common->left);
+        if (c->rows < kind.rows)
+            for (int64_t row = 0; row < c->rows; row++) {
+                K(stencil_move_down)(c, kind, 1, row, &at, line);
+                K(stencil_tile)(c, kind, 1, 1, K(stencil_inside), &at);
+            }
+        else
+            for (int64_t row = 0; row < c->rows; row += kind.rows) {
+                K(stencil_move_down)(c, kind, kind.rows, K(least)(row, c->rows - kind.rows), &at, line);
+                K(stencil_tile)(c, kind, kind.rows, 1, K(stencil_inside), &at);
+            }
+    }
+}
+
+#ifndef STENCIL_SHORT
+
+/* Whether the vectors from output columns p .. q on are read inside the lines under every column of any filter. */
+static ALWAYS_INLINE int K(stencil_is_inside)(const cgc_stencil *s, const K(stencil_kind) kind, int64_t p, int64_t q) {
+    return K(stencil_under)(s, kind, p, 0) >= 0 &&
+           K(stencil_under)(s, kind, q, s->kw - 1) + kind.step * WIDTH <= s->width;
+}
+
+/* One tile of `vectors` vectors from column `col` on; returns the column behind it. */
+static ALWAYS_INLINE int64_t K(stencil_step)(const K(stencil_plane) *c, const K(stencil_kind) kind, const int rows,
+                                             const int vectors, const int ends, int64_t col, K(stencil_place) *at) {
+    K(stencil_move_to)(at, col, c->s->cols);
+    K(stencil_tile)(c, kind, rows, vectors, ends, at);
+    return col + vectors * WIDTH;
+}
+
+/* The last column that the vectors from output column p on need, inside the lines, of a known filter. */
+static ALWAYS_INLINE int64_t K(stencil_highest)(const cgc_stencil *s, const K(stencil_kind) kind, int64_t p) {
+    const int64_t last = K(stencil_under)(s, kind, p, kind.kw - 1) + kind.step * (WIDTH - 1);
+    const int64_t loaded = K(stencil_under)(s, kind, p, kind.left) + 2 * WIDTH - 1;
+    return kind.step == 2 && loaded > last ? loaded : last;
+}
 
 /*
- * KERNEL(name, what is known): a function that computes tiles of `rows` (4 or 1) by `vectors` (0: a short one)
- * outputs, side by side from p on until `end`. Each kind of tile is written once.
+ * Whether the kernel of a known filter can serve: there are rows enough, and the vectors that reach beyond an end are
+ * those of the first and the last tile, under those columns of the filter that it picks, from cells that it loads.
  */
-typedef void K(stencil_fn)(const K(stencil_call) *call, int rows, int64_t vectors, int64_t r, int64_t p, int64_t end,
-                           int64_t last, MASK mask);
-
-#define TILE(r_, v_, ...) \
-    for (; p < end; p += (v_ ? v_ : 1) * WIDTH) \
-    K(stencil_tile)(call, (K(stencil_kind)){__VA_ARGS__, .rows = r_, .vectors = v_ ? v_ : 1, .masked = !v_}, r, p, \
-                    last, mask)
-#define KERNEL(name, ...) \
-    static void K(name)(const K(stencil_call) *call, int rows, int64_t vectors, int64_t r, int64_t p, int64_t end, \
-                        int64_t last, MASK mask) { \
-        switch (vectors + (rows == 4 ? 8 : 0)) { \
-        case 8: TILE(4, 0, __VA_ARGS__); break; \
-        case 9: TILE(4, 1, __VA_ARGS__); break; \
-        case 10: if (STENCIL_VECTORS >= 2) TILE(4, 2, __VA_ARGS__); break; \
-        case 11: if (STENCIL_VECTORS >= 3) TILE(4, 3, __VA_ARGS__); break; \
-        case 12: if (STENCIL_VECTORS >= 4) TILE(4, 4, __VA_ARGS__); break; \
-        case 0: TILE(1, 0, __VA_ARGS__); break; \
-        case 1: TILE(1, 1, __VA_ARGS__); break; \
-        case 2: if (STENCIL_VECTORS >= 2) TILE(1, 2, __VA_ARGS__); break; \
-        case 3: if (STENCIL_VECTORS >= 3) TILE(1, 3, __VA_ARGS__); break; \
-        case 4: if (STENCIL_VECTORS >= 4) TILE(1, 4, __VA_ARGS__); break; \
-        } \
+static ALWAYS_INLINE int K(stencil_fits)(const cgc_stencil *s, const K(stencil_kind) kind, K(stencil_common) *common) {
+    const int64_t last = s->cols - WIDTH, span = kind.step * WIDTH;
+    const int64_t first_inside = s->first < 0 ? (kind.step - 1 - s->first) / kind.step : 0;
+    const int64_t room = s->width - 1 - K(stencil_highest)(s, kind, 0);
+    if ((kind.dense ? s->rows : s->rows / s->dilation_h) < kind.rows || last < 0 || room < 0)
+        return 0;
+    common->from_left = s->first < 0;
+    common->to_right = room / kind.step < last;
+    common->last_inside = common->to_right ? room / kind.step : last;
+    if (common->from_left) {
+        const int64_t before = K(stencil_under)(s, kind, 0, kind.left - 1);
+        if (kind.left == 0 || K(stencil_under)(s, kind, 0, kind.left) < 0)
+            return 0;
+        if (kind.step == 1 ? before > 0 : s->first < -2)
+            return 0;
     }
-#if STENCIL_VECTORS > 1
-KERNEL(stencil_3_1, .kh = 3, .kw = 3, .step = 1, .dense = 1)
-KERNEL(stencil_3_2, .kh = 3, .kw = 3, .step = 2, .dense = 1)
-KERNEL(stencil_3_dilated, .kh = 3, .kw = 3, .step = 1)
-KERNEL(stencil_5_1, .kh = 5, .kw = 5, .step = 1, .dense = 1)
-KERNEL(stencil_5_2, .kh = 5, .kw = 5, .step = 2, .dense = 1)
-KERNEL(stencil_7_1, .kh = 7, .kw = 7, .step = 1, .dense = 1)
-#endif
-KERNEL(stencil_any_1, .step = 1)
-KERNEL(stencil_any_2, .step = 2, .dense = 1)
-#undef KERNEL
-#undef TILE
+    if (common->to_right) {
+        const int64_t loaded = K(stencil_under)(s, kind, last, kind.step == 1 ? kind.right - 1 : kind.left);
+        const int64_t picked = K(stencil_under)(s, kind, last, kind.right);
+        if (kind.right == kind.kw || loaded + span > s->width || last < first_inside ||
+            last - common->last_inside > WIDTH)
+            return 0;
+        if (kind.step == 1 ? picked < s->width - span
+                           : K(stencil_under)(s, kind, last, kind.kw - 1) + 2 * (WIDTH - 2) >= s->width)
+            return 0;
+    }
+    return first_inside <= (common->from_left ? WIDTH : 0) && first_inside <= common->last_inside;
+}
 
-static void K(stencil)(int64_t rows, int64_t cols, int64_t kh, int64_t kw, int64_t step, int64_t dilation,
-                       const void *w, const void *x, ptrdiff_t pitch, ptrdiff_t phase, const void *bias, void *y,
-                       ptrdiff_t y_pitch, double lo, double hi) {
-    const K(stencil_call) call = {
-        .kh = kh, .kw = kw, .w = w, .x = x, .pitch = pitch, .phase = phase, .dilation = dilation, .y = y,
-        .y_pitch = y_pitch, .bias = *(const REAL *)bias, .lo = (REAL)lo, .hi = (REAL)hi,
+/* The tiles of the rows where `at` is, of a known filter. */
+static ALWAYS_INLINE void K(stencil_walk_row)(const K(stencil_plane) *c, const K(stencil_kind) kind,
+                                              K(stencil_place) *at) {
+    const int64_t last = c->s->cols - WIDTH, last_inside = at->common->last_inside;
+    const int64_t end = at->common->to_right ? last : c->s->cols;
+    int64_t col = 0;
+    if (at->common->from_left) {
+        at->p[0] = 0;
+        K(stencil_tile)(c, kind, kind.rows, 1, K(stencil_left), at);
+        col = WIDTH;
+    }
+    while (col < end) {
+        at->p[0] = K(least)(col, last_inside);
+        K(stencil_tile)(c, kind, kind.rows, 1, K(stencil_inside), at);
+        col = at->p[0] + WIDTH;
+    }
+    if (at->common->to_right) {
+        at->p[0] = last;
+        K(stencil_tile)(c, kind, kind.rows, 1, K(stencil_right), at);
+    }
+}
+
+/* The same of any filter. */
+static ALWAYS_INLINE void K(stencil_walk_any_row)(const K(stencil_plane) *c, const K(stencil_kind) kind,
+                                                  K(stencil_place) *at) {
+    const cgc_stencil *s = c->s;
+    const int64_t cols = s->cols;
+    int64_t col = 0;
+    while (col + WIDTH < cols)
+        if (K(stencil_is_inside)(s, kind, col, K(least)(col + WIDTH, cols - WIDTH)))
+            col = K(stencil_step)(c, kind, kind.rows, 2, K(stencil_inside), col, at);
+        else
+            col = K(stencil_step)(c, kind, kind.rows, 2, K(stencil_any), col, at);
+    while (col < cols)
+        col = K(stencil_step)(c, kind, kind.rows, 1, K(stencil_any), col, at);
+}
+
+static ALWAYS_INLINE void K(stencil_walk)(const K(stencil_plane) *c, const K(stencil_kind) kind,
+                                          K(stencil_common) *common) {
+    const REAL *line[STENCIL_LINES];
+    K(stencil_place) at = {.common = common};
+    if (!kind.kh && c->rows < kind.rows) {
+        for (int64_t row = 0; row < c->rows; row++) {
+            K(stencil_move_down)(c, kind, 1, row, &at, line);
+            for (int64_t col = 0; col < c->s->cols;)
+                col = K(stencil_step)(c, kind, 1, 1, K(stencil_any), col, &at);
+        }
+        return;
+    }
+    for (int64_t row = 0; row < c->rows; row += kind.rows) {
+        K(stencil_move_down)(c, kind, kind.rows, K(least)(row, c->rows - kind.rows), &at, line);
+        if (kind.kh)
+            K(stencil_walk_row)(c, kind, &at);
+        else
+            K(stencil_walk_any_row)(c, kind, &at);
+    }
+}
+
+#endif
+
+/* One output plane: rows that share lines, after one another. */
+static ALWAYS_INLINE void K(stencil_one)(K(stencil_plane) *c, const K(stencil_kind) kind, REAL *y, int64_t rows,
+                                         int64_t more, K(stencil_common) *common) {
+    const cgc_stencil *s = c->s;
+    if (kind.held)
+        UNROLL for (int tap = 0; tap < kind.held; tap++)
+            common->held[tap] = V(keep)(V(set)(c->w[tap]));
+    for (int64_t first = 0; first < (kind.dense ? 1 : K(least)(s->dilation_h, s->rows)); first++) {
+        c->lines = s->lines + first;
+        c->y = y + first * s->y_pitch;
+        c->rows = rows + (first < more);
+#ifndef STENCIL_SHORT
+        if (!kind.narrow)
+            K(stencil_walk)(c, kind, common);
+        else
+#endif
+            K(stencil_walk_narrow)(c, kind, common);
+    }
+}
+
+/* All output planes, if the kernel can serve them. */
+static ALWAYS_INLINE int K(stencil_planes)(const cgc_stencil *s, const K(stencil_kind) kind) {
+    K(stencil_common) common;
+    K(stencil_plane) c = {
+        .s = s, .w = s->w, .x = s->x,
+        .y_pitch = kind.dense ? s->y_pitch : s->dilation_h * s->y_pitch,
+        .clamped = s->lo > -HUGE_VAL || s->hi < HUGE_VAL,
+        .constant = (REAL)s->constant, .lo = (REAL)s->lo, .hi = (REAL)s->hi,
     };
-    K(stencil_fn) *tile = step == 1 ? K(stencil_any_1) : K(stencil_any_2);
-    int known = 0;
-#if STENCIL_VECTORS > 1
-    known = 1;
-    if (kh == 3 && kw == 3)
-        tile = step == 2 ? K(stencil_3_2) : dilation == 1 ? K(stencil_3_1) : K(stencil_3_dilated);
-    else if (kh == 5 && kw == 5 && dilation == 1)
-        tile = step == 1 ? K(stencil_5_1) : K(stencil_5_2);
-    else if (kh == 7 && kw == 7 && dilation == 1 && step == 1)
-        tile = K(stencil_7_1);
-    else
-        known = 0;
+    const int64_t rows = kind.dense ? s->rows : s->rows / s->dilation_h, more = kind.dense ? 0 : s->rows % s->dilation_h;
+    common.a = V(first)(s->width);
+    common.b = V(first)(s->width - WIDTH);
+    if (kind.narrow)
+        K(stencil_ready)(s, kind, &s->left, 1, 0, 0, kind.kw, &common.left);
+#ifndef STENCIL_SHORT
+    if (kind.kw && !kind.narrow) {
+        if (!K(stencil_fits)(s, kind, &common))
+            return 0;
+        if (kind.step == 1) {
+            K(stencil_ready)(s, kind, &s->left, common.from_left, 0, 0, kind.left, &common.left);
+            K(stencil_ready)(s, kind, &s->right, common.to_right, s->cols - WIDTH, kind.right, kind.kw,
+                             &common.right);
+        } else {
+            int32_t lanes[WIDTH + 2]; /* -1, 0 ... WIDTH-1, -1 */
+            for (int i = 0; i < WIDTH + 2; i++)
+                lanes[i] = i <= WIDTH ? i - 1 : -1;
+            common.up = V(load_index)(lanes);
+            common.down = V(load_index)(lanes + 2);
+            K(stencil_ready_cells)(s, kind, &s->left, common.from_left, 0, 0, kind.left, &common.left);
+            K(stencil_ready_cells)(s, kind, &s->right, common.to_right, s->cols - 1, kind.right, kind.kw,
+                                   &common.right);
+        }
+    }
+#endif
+    REAL *y = s->y;
+    const REAL *bias = s->bias;
+    for (int64_t plane = 0; plane < s->planes; plane++, c.x += s->x_plane)
+        for (int64_t f = 0; f < s->filters; f++, c.w += s->kh * s->kw, y += s->y_plane) {
+            c.bias = bias ? *bias++ : 0;
+            K(stencil_one)(&c, kind, y, rows, more, &common);
+        }
+    return 1;
+}
+
+/*
+ * KERNEL(name, what is known): computes everything, or nothing if it cannot serve. It works on a copy of what it is
+ * told, which no store to y can change.
+ */
+typedef int K(stencil_fn)(const cgc_stencil *s);
+
+#define KERNEL(name, ...) \
+    static int K(name)(const cgc_stencil *stencil) { \
+        const cgc_stencil s = *stencil; \
+        return K(stencil_planes)(&s, (K(stencil_kind)){__VA_ARGS__}); \
+    }
+
+#define FILTER(k, s) .kh = k, .kw = k, .step = s
+#define BEYOND(l, r) .left = l, .right = r
+#define TILE(r, v) .rows = r, .vectors = v
+
+#if STENCIL_REGISTERS == 32
+#define TALL 7
+#define HELD(n) .held = n
+#else
+#define TALL 6
+#define HELD(n) .held = 0
 #endif
 
-    const int tall = rows >= 4 && (known || kh >= 3 * step) ? 4 : 1;
-    const int64_t wide = STENCIL_VECTORS * WIDTH;
-    const MASK mask = V(first)(cols);
-    for (int64_t row = 0; row < rows; row += tall) {
-        const int64_t r = row + tall <= rows ? row : rows - tall;
-        const int64_t p = cols - cols % wide; /* up to here in whole tiles */
-        if (p > 0)
-            tile(&call, tall, STENCIL_VECTORS, r, 0, p, wide - WIDTH, mask);
-        if (cols < WIDTH)
-            tile(&call, tall, 0, r, 0, cols, 0, mask);
-        else if (p < cols)
-            tile(&call, tall, (cols - p + WIDTH - 1) / WIDTH, r, p, cols, cols - p - WIDTH, mask);
+#if STENCIL_REGISTERS
+KERNEL(narrow_3_1, .narrow = 1, .dense = 1, FILTER(3, 1), TILE(7, 1), HELD(9))
+KERNEL(narrow_3_2, .narrow = 1, .dense = 1, FILTER(3, 2), TILE(7, 1), HELD(9))
+KERNEL(narrow_5_1, .narrow = 1, .dense = 1, FILTER(5, 1), TILE(7, 1))
+KERNEL(narrow_5_2, .narrow = 1, .dense = 1, FILTER(5, 2), TILE(7, 1))
+KERNEL(narrow_7_1, .narrow = 1, .dense = 1, FILTER(7, 1), TILE(7, 1))
+#endif
+KERNEL(narrow_any_1, .narrow = 1, .step = 1, TILE(4, 1))
+KERNEL(narrow_any_2, .narrow = 1, .step = 2, TILE(2, 1))
+
+#ifndef STENCIL_SHORT
+#if STENCIL_REGISTERS
+KERNEL(wide_3_1, FILTER(3, 1), TILE(TALL, 1), BEYOND(1, 2), .dense = 1, HELD(9))
+KERNEL(wide_3_dilated, FILTER(3, 1), TILE(4, 1), BEYOND(1, 2), HELD(9))
+KERNEL(wide_3_2, FILTER(3, 2), TILE(TALL, 1), BEYOND(1, 3), .dense = 1, HELD(9))
+KERNEL(wide_3_2_valid, FILTER(3, 2), TILE(TALL, 1), BEYOND(0, 2), .dense = 1, HELD(9))
+KERNEL(wide_5_1, FILTER(5, 1), TILE(TALL, 1), BEYOND(2, 3), .dense = 1, HELD(12))
+KERNEL(wide_5_2, FILTER(5, 2), TILE(TALL, 1), BEYOND(2, 4), .dense = 1, HELD(12))
+KERNEL(wide_5_2_valid, FILTER(5, 2), TILE(TALL, 1), BEYOND(1, 3), .dense = 1, HELD(12))
+KERNEL(wide_7_1, FILTER(7, 1), TILE(TALL, 1), BEYOND(3, 4), .dense = 1, HELD(10))
+#endif
+KERNEL(wide_tall_1, .step = 1, TILE(TALL, 2))
+KERNEL(wide_any_1, .step = 1, TILE(4, 2))
+KERNEL(wide_any_2, .step = 2, TILE(2, 2))
+#endif
+#undef KERNEL
+#undef FILTER
+#undef BEYOND
+#undef TILE
+#undef TALL
+#undef HELD
+
+static K(stencil_fn) *K(stencil_choose_narrow)(const cgc_stencil *s) {
+#if STENCIL_REGISTERS
+    const int size = s->kh == s->kw && s->dilation_h == 1 && s->dilation_w == 1 ? (int)K(least)(s->kh, 9) : 0;
+    if (size == 3)
+        return s->step == 1 ? K(narrow_3_1) : K(narrow_3_2);
+    if (size == 5)
+        return s->step == 1 ? K(narrow_5_1) : K(narrow_5_2);
+    if (size == 7 && s->step == 1)
+        return K(narrow_7_1);
+#endif
+    return s->step == 1 ? K(narrow_any_1) : K(narrow_any_2);
+}
+
+#ifndef STENCIL_SHORT
+static void K(stencil_run_wide)(const cgc_stencil *s) {
+#if STENCIL_REGISTERS
+    static const struct { /* what knows a filter, best first */
+        int size, step, dense;
+        K(stencil_fn) *run;
+    } known[] = {
+        {3, 1, 1, K(wide_3_1)}, {3, 1, 0, K(wide_3_dilated)}, {3, 2, 1, K(wide_3_2)}, {3, 2, 1, K(wide_3_2_valid)},
+        {5, 1, 1, K(wide_5_1)}, {5, 2, 1, K(wide_5_2)}, {5, 2, 1, K(wide_5_2_valid)}, {7, 1, 1, K(wide_7_1)},
+    };
+    const int dense = s->dilation_h == 1 && s->dilation_w == 1;
+    for (size_t i = 0; s->kh == s->kw && i < sizeof known / sizeof known[0]; i++)
+        if (s->kh == known[i].size && s->step == known[i].step && dense >= known[i].dense && known[i].run(s))
+            return;
+#endif
+    (s->step == 2 ? K(wide_any_2) : s->kh >= 6 ? K(wide_tall_1) : K(wide_any_1))(s);
+}
+#endif
+
+static void K(stencil_run)(const cgc_stencil *s) {
+#ifndef STENCIL_SHORT
+    if (!s->narrow) {
+        K(stencil_run_wide)(s);
+        return;
     }
+#endif
+    K(stencil_choose_narrow)(s)(s);
 }

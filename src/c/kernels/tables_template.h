@@ -7,15 +7,20 @@
  *   FUSED                          1 if fma_ rounds once
  *   GEMM_ROWS, GEMM_VECTORS        see gemm_template.h
  *   REDUCE_TAPS_1, REDUCE_TAPS_2   see reduce_template.h
- *   STENCIL_VECTORS                see stencil_template.h
+ *   STENCIL_REGISTERS              see stencil_template.h
+ *   STENCIL_GRADES                 if defined, the vocabulary has vectors of half and of a quarter of the lanes
+ *   REGISTERS                      see pixels_template.h
  *
  * What the templates find defined:
  *   REAL      float or double
  *   LANES     CGC_LANES_F32 or CGC_LANES_F64
- *   V(word)   that word of the vocabulary in this dtype; VEC, MASK and WIDTH are V(vec), V(mask) and V(WIDTH)
- *   K(word)   the name of a kernel in this dtype and instruction set: K(gemm) is cgc_gemm_f32_avx2
+ *   GRADE     DTYPE; in stencil_template.h also the dtype's shorter vectors
+ *   V(word)   that word of the vocabulary in this grade; VEC, MASK, INDEX and WIDTH are V(vec), V(mask) ...
+ *   K(word)   the name of a kernel in this grade and instruction set: K(gemm) is cgc_gemm_f32_avx2
  *   UNROLL, ALWAYS_INLINE   with them the loops of a constant count vanish, and the arrays they index become registers
  */
+#include <math.h>
+
 #include "kernels.h"
 
 #define JOIN2(a, b) a##_##b
@@ -25,10 +30,12 @@
 #define QUOTE(word) #word
 #define EXPAND_QUOTE(word) QUOTE(word)
 
-#define V(word) EXPAND2(word, DTYPE)
-#define K(word) EXPAND4(cgc, word, DTYPE, ISA)
+#define GRADE DTYPE
+#define V(word) EXPAND2(word, GRADE)
+#define K(word) EXPAND4(cgc, word, GRADE, ISA)
 #define VEC V(vec)
 #define MASK V(mask)
+#define INDEX V(index)
 #define WIDTH V(WIDTH)
 
 /* Makes the compiler load anew what p points at, where it would keep more of it than fits the registers. */
@@ -38,7 +45,14 @@
 #define REFRESH(p) ((void)0)
 #endif
 
-#if defined(__SANITIZE_ADDRESS__) /* instrumented, tiles written out take minutes to compile */
+#ifdef __GNUC__
+#define LIKELY(condition) __builtin_expect(condition, 1)
+#else
+#define LIKELY(condition) (condition)
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || (defined(__GNUC__) && !defined(__OPTIMIZE__))
+/* Instrumented or not optimised, tiles written out take minutes to compile. */
 #define UNROLL
 #define ALWAYS_INLINE __attribute__((noinline))
 #elif defined(__clang__)

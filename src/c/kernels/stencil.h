@@ -1,0 +1,63 @@
+/*
+ * What the stencil kernel is given: planes of lines, and what stands beyond the ends of a line.
+ * It must not know a padding mode: all that a mode says is in the lines and the fringes.
+ *
+ * A vector of source cells, `lanes` of them, `step` columns apart, is read in one of two ways. Where it lies inside the
+ * line it is loaded. Where it reaches beyond an end, it is picked: its lanes come from two vectors of cells at columns
+ * a and b of the same line, or are the padding constant. What a constant, a mirror, a repeated edge and a ring have in
+ * common is that a few cells near the ends of a line are all that they ask for.
+ */
+#ifndef CGC_STENCIL_H
+#define CGC_STENCIL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* In place of a line's offset: all its cells are the constant. */
+#define CGC_CONSTANT_LINE PTRDIFF_MIN
+
+/*
+ * Where the lanes of vectors at one end of a line come from. Column t has the entry cells[t - first] (step 1), or
+ * cells[(t - first) / 2 + (t - first) % 2 * odd] (step 2): e < lanes is column a + e, e < 2*lanes column
+ * b + e - lanes, and -1 the constant.
+ */
+typedef struct cgc_fringe {
+    const int32_t *cells;
+    int64_t first;
+    ptrdiff_t odd;
+    int64_t a, b;
+    int both; /* there are lanes of b */
+} cgc_fringe;
+
+typedef struct cgc_stencil {
+    int64_t planes, filters; /* source planes, and output planes of each */
+    int64_t rows, cols;      /* of an output plane, at least 1 */
+    int64_t kh, kw;
+    int64_t step;            /* 1 or 2 */
+    int64_t dilation_h, dilation_w; /* 1 if step is 2 */
+
+    const void *x;
+    ptrdiff_t x_plane;
+    const ptrdiff_t *lines;    /* where in a plane each padded line begins; output row r, filter row u: line
+                                  r*step + u*dilation_h */
+    const void *constant_line; /* for lines that are CGC_CONSTANT_LINE */
+    double constant;
+    int64_t first;             /* the column of output column 0 and filter column 0; may be negative */
+    int64_t width;             /* columns 0 .. width-1 lie inside a line, at least 1 */
+
+    /*
+     * The vectors: one of the table's stencil_lanes. If narrow, width is at most step*lanes, every vector is picked,
+     * and `left` serves all columns, with a = 0 and b = lanes. Else width is greater, `left` serves vectors that begin
+     * before column 0, and `right` those that end behind the line; and lanes is the first of stencil_lanes.
+     */
+    int lanes, narrow;
+    cgc_fringe left, right;
+
+    const void *w;    /* [planes][filters][kh][kw] */
+    const void *bias; /* [planes][filters], or NULL for 0 */
+    void *y;          /* output planes, in the order of w */
+    ptrdiff_t y_plane, y_pitch;
+    double lo, hi;
+} cgc_stencil;
+
+#endif
