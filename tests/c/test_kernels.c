@@ -1,6 +1,7 @@
 /*
  * The kernel tables against plain loops, bit for bit: every instruction set of this machine, both dtypes, all small
- * sizes, operands between guard pages. It is the only test that looks behind the public header.
+ * sizes, operands between guard pages. Only this one, test_stencil_kernel and
+ * test_pixel_kernels look behind the public header.
  * Usage: test_kernels [rounds] [seed]; CGCONV_TEST_ROUNDS and CGCONV_TEST_SEED do the same.
  */
 #include <math.h>
@@ -8,69 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../src/c/kernels/kernels.h"
-#include "definition.h"
-#include "harness.h"
-#include "variants.h"
-
-enum { LARGEST = 70, OPERANDS = 4, TAPS = 40 };
-
-/* A table under test, and the memory of its operands: the first is the one that is written. */
-typedef struct bench {
-    const cgc_kernels *kernels;
-    cgconv_dtype dtype;
-    size_t size;
-    side where;
-    rng random;
-    guarded memory[OPERANDS];
-    unsigned char *expected;
-    double lo, hi;
-    ptrdiff_t off[TAPS];
-} bench;
-
-enum { OUT = 0, A = 1, B = 2, C = 3 };
-
-/* ---- operands -------------------------------------------------------------------------------------------------- */
-
-static double draw(bench *t) {
-    static const double specials[] = {0, -0.0, HUGE_VAL, -HUGE_VAL, NAN, 1e-41, 3e38};
-    return rng_chance(&t->random, 1) ? specials[rng_range(&t->random, 0, 6)] : rng_uniform(&t->random);
-}
-
-/* A block of `count` random elements. */
-static void *operand(bench *t, int which, int64_t count) {
-    void *block = guarded_place(&t->memory[which], (size_t)count * t->size, t->where);
-    for (int64_t i = 0; i < count; i++) put(t->dtype, block, i, draw(t));
-    if (which != OUT) guarded_lock(&t->memory[which]);
-    return block;
-}
-
-/* The block that is written, with what it holds now as the first guess of what is expected. */
-static void *output(bench *t, int64_t count) {
-    void *block = operand(t, OUT, count);
-    free(t->expected);
-    t->expected = malloc((size_t)count * t->size + 1);
-    if (!t->expected) abort();
-    memcpy(t->expected, block, (size_t)count * t->size);
-    return block;
-}
-
-static void expect(bench *t, int64_t index, double value) { put(t->dtype, t->expected, index, value); }
-
-static int same(const bench *t, const unsigned char *actual, const unsigned char *expected) {
-    if (memcmp(actual, expected, t->size) == 0) return 1;
-    return isnan(get(t->dtype, actual, 0)) && isnan(get(t->dtype, expected, 0));
-}
-
-static void check_output(const bench *t) {
-    const guarded *g = &t->memory[OUT];
-    size_t i = 0;
-    while (i < g->size && same(t, (unsigned char *)g->data + i, t->expected + i)) i += t->size;
-    if (i < g->size)
-        CHECK(0, "element %zu is %.17g, should be %.17g", i / t->size, get(t->dtype, g->data + i, 0),
-              get(t->dtype, t->expected + i, 0));
-    CHECK(guarded_intact(g), "written around the output");
-}
+#include "kernel_bench.h"
 
 /* Offsets of k runs of `length` elements, of which one begins and one ends the block. Returns the block's size. */
 static int64_t draw_offsets(bench *t, int64_t k, int64_t length) {
@@ -80,25 +19,6 @@ static int64_t draw_offsets(bench *t, int64_t k, int64_t length) {
     if (k > 1) t->off[k - 1] = (ptrdiff_t)reach;
     return k > 0 ? reach + length : 0;
 }
-
-static void draw_clamp(bench *t) {
-    static const double lows[] = {-HUGE_VAL, -HUGE_VAL, 0, -0.25, -0.0, 0.1},
-                        highs[] = {HUGE_VAL, HUGE_VAL, 0.25, 6, 0.1};
-    t->lo = lows[rng_range(&t->random, 0, 5)];
-    t->hi = highs[rng_range(&t->random, 0, 4)];
-}
-
-static double chain(const bench *t, double sum, const void *a, int64_t i, const void *b, int64_t j) {
-    return multiply_add(t->dtype, t->kernels->fused, get(t->dtype, a, i), get(t->dtype, b, j), sum);
-}
-
-#define CASE(t, ...) \
-    do { \
-        char line[200]; \
-        snprintf(line, sizeof line, __VA_ARGS__); \
-        begin_case("isa=%s %s memory=%s %s", (t)->kernels->isa, (t)->dtype == CGCONV_FLOAT32 ? "f32" : "f64", \
-                   (t)->where == AT_END ? "at the end" : "at the start", line); \
-    } while (0)
 
 /* ---- one function each ----------------------------------------------------------------------------------------- */
 
@@ -146,55 +66,6 @@ static void test_taps(bench *t) {
         }
 }
 
-/* A filter over lines, as a stencil reads them: which cell of x stands under (u, v) of output (r, 0). */
-typedef struct filter { int64_t kh, kw, step, dilation, pitch, phase; } filter;
-
-static int64_t filter_cell(const filter *f, int64_t r, int64_t u, int64_t v) {
-    return (r * f->step + u) * f->pitch + v % f->step * f->phase + v / f->step * f->dilation;
-}
-
-static void test_stencil_of(bench *t, const filter *f, int64_t rows, int64_t cols) {
-    const int64_t y_pitch = cols + rng_range(&t->random, 0, 3);
-    const int64_t run = cols < t->kernels->lanes ? t->kernels->lanes : cols; /* what may be read, see kernels.h */
-    CASE(t, "stencil rows=%lld cols=%lld filter=%lldx%lld step=%lld dilation=%lld clamp=%g,%g", (long long)rows,
-         (long long)cols, (long long)f->kh, (long long)f->kw, (long long)f->step, (long long)f->dilation, t->lo,
-         t->hi);
-    int64_t length = 0;
-    for (int64_t v = 0; v < f->kw; v++)
-        if (filter_cell(f, rows - 1, f->kh - 1, v) + run > length)
-            length = filter_cell(f, rows - 1, f->kh - 1, v) + run;
-    const void *w = operand(t, A, f->kh * f->kw), *x = operand(t, B, length), *bias = operand(t, C, 1);
-    void *y = output(t, (rows - 1) * y_pitch + cols);
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t p = 0; p < cols; p++) {
-            double sum = get(t->dtype, bias, 0);
-            for (int64_t u = 0; u < f->kh; u++)
-                for (int64_t v = 0; v < f->kw; v++)
-                    sum = chain(t, sum, w, u * f->kw + v, x, filter_cell(f, r, u, v) + p);
-            expect(t, r * y_pitch + p, clamp(t->dtype, sum, t->lo, t->hi));
-        }
-    t->kernels->stencil(rows, cols, f->kh, f->kw, f->step, f->dilation, w, x, (ptrdiff_t)f->pitch,
-                        (ptrdiff_t)f->phase, bias, y, (ptrdiff_t)y_pitch, t->lo, t->hi);
-    check_output(t);
-}
-
-/* The filters that have kernels of their own, and others, each with all widths that change the tail. */
-static void test_stencil(bench *t) {
-    static const filter filters[] = {
-        {3, 3, 1, 1, 0, 0}, {3, 3, 2, 1, 0, 0}, {3, 3, 1, 2, 0, 0}, {5, 5, 1, 1, 0, 0}, {5, 5, 2, 1, 0, 0},
-        {7, 7, 1, 1, 0, 0}, {7, 7, 2, 1, 0, 0}, {5, 5, 1, 3, 0, 0}, {1, 4, 1, 1, 0, 0}, {9, 1, 1, 1, 0, 0},
-        {4, 3, 1, 1, 0, 0}, {6, 2, 2, 1, 0, 0}, {2, 3, 2, 1, 0, 0},
-    };
-    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++)
-        for (int64_t cols = 1; cols <= LARGEST; cols++) {
-            filter f = filters[i];
-            f.phase = cols + f.kw + rng_range(&t->random, 0, 3);
-            f.pitch = f.phase * f.step + f.kw * f.dilation;
-            draw_clamp(t);
-            test_stencil_of(t, &f, rng_range(&t->random, 1, 9), cols);
-        }
-}
-
 static void test_lines_of(bench *t, int64_t rows, int64_t cols, int64_t x_step, int64_t step) {
     const int64_t x_pitch = cols * x_step + rng_range(&t->random, 0, 3), first = rng_range(&t->random, 0, 5);
     const int64_t phase = (first + cols) / step + 1 + rng_range(&t->random, 0, 2), y_pitch = phase * step;
@@ -216,28 +87,6 @@ static void test_lines(bench *t) {
         for (int64_t step = 1; step <= 3; step++)
             for (int64_t x_step = 1; x_step <= 2; x_step++)
                 test_lines_of(t, rng_range(&t->random, 1, 4), cols, x_step, step);
-}
-
-static void test_channels(bench *t) {
-    const void *src[TAPS];
-    for (int64_t channels = 0; channels <= LARGEST; channels++) {
-        const int64_t k = rng_range(&t->random, 0, TAPS), w_pitch = channels + rng_range(&t->random, 0, 3);
-        draw_clamp(t);
-        CASE(t, "channels channels=%lld k=%lld w_pitch=%lld clamp=%g,%g", (long long)channels, (long long)k,
-             (long long)w_pitch, t->lo, t->hi);
-        const int64_t length = channels ? draw_offsets(t, k, channels) : 0;
-        const void *w = operand(t, A, k && channels ? (k - 1) * w_pitch + channels : 0), *b = operand(t, B, length);
-        const void *bias = operand(t, C, channels);
-        void *y = output(t, channels);
-        for (int64_t i = 0; i < k; i++) src[i] = (const char *)b + (channels ? t->off[i] : 0) * (ptrdiff_t)t->size;
-        for (int64_t p = 0; p < channels; p++) {
-            double sum = get(t->dtype, bias, p);
-            for (int64_t i = 0; i < k; i++) sum = chain(t, sum, w, i * w_pitch + p, b, t->off[i] + p);
-            expect(t, p, clamp(t->dtype, sum, t->lo, t->hi));
-        }
-        t->kernels->channels(channels, k, w, (ptrdiff_t)w_pitch, src, bias, y, t->lo, t->hi);
-        check_output(t);
-    }
 }
 
 static void test_reduce_of(bench *t, int64_t count, int64_t m, int64_t k) {
@@ -348,27 +197,19 @@ static void test_moves(bench *t) {
 
 /* ---- tables ---------------------------------------------------------------------------------------------------- */
 
-static void test_table(bench *t, const char *isa) {
-    t->kernels = cgc_select_kernels(t->dtype, isa);
-    begin_case("isa=%s dtype=%d", isa, (int)t->dtype);
-    if (!CHECK(t->kernels != NULL, "no table of this name")) return;
-    t->size = t->dtype == CGCONV_FLOAT32 ? sizeof(float) : sizeof(double);
-    CHECK_TEXT(t->kernels->isa, isa);
+static void test_table(bench *t) {
+    const char *isa = t->kernels->isa;
+    CHECK(cgc_select_kernels(t->dtype, isa) == t->kernels, "a table of another name");
     CHECK(t->kernels->lanes == (t->dtype == CGCONV_FLOAT32 ? CGC_LANES_F32 : CGC_LANES_F64), "%d lanes",
           t->kernels->lanes);
     CHECK(t->kernels->fused == (strcmp(isa, "nofma") != 0), "fused is %d", t->kernels->fused);
-    for (int where = 0; where < SIDES; where++) {
-        t->where = (side)where;
-        test_gemm(t);
-        test_taps(t);
-        test_stencil(t);
-        test_lines(t);
-        test_channels(t);
-        test_reduce(t);
-        test_reduce_of_a_negative_zero(t);
-        test_join(t);
-        test_moves(t);
-    }
+    test_gemm(t);
+    test_taps(t);
+    test_lines(t);
+    test_reduce(t);
+    test_reduce_of_a_negative_zero(t);
+    test_join(t);
+    test_moves(t);
 }
 
 static void test_selection(void) {
@@ -384,17 +225,6 @@ static void test_selection(void) {
 }
 
 int main(int argc, char **argv) {
-    static bench t;
-    const int64_t rounds = setting(argc, argv, 1, "CGCONV_TEST_ROUNDS", 3);
-    t.random.state = (uint64_t)setting(argc, argv, 2, "CGCONV_TEST_SEED", 1);
-    printf("test_kernels: seed %lld\n", (long long)t.random.state);
     test_selection();
-    for (int64_t round = 0; round < rounds; round++)
-        for (int dtype = 0; dtype <= 1; dtype++) {
-            t.dtype = (cgconv_dtype)dtype;
-            for (int i = 0; tested_isa(i); i++) test_table(&t, tested_isa(i));
-        }
-    for (int i = 0; i < OPERANDS; i++) guarded_free(&t.memory[i]);
-    free(t.expected);
-    return finish("test_kernels");
+    return each_table(argc, argv, "test_kernels", test_table);
 }

@@ -1,6 +1,6 @@
 /*
- * As much of AVX-512 as simd_avx512.h speaks, in plain C: it takes the place of the compiler's <immintrin.h>, so that
- * kernels_avx512.c runs on any machine. It must not know what a kernel computes.
+ * As much of AVX-512 as simd_avx512.h and simd_avx512_short.h speak, in plain C: it takes the place of the compiler's
+ * <immintrin.h>, so that kernels_avx512.c runs on any machine. It must not know what a kernel computes.
  *
  * A vector is an array of lanes, and each function does to them what Intel's reference says of its name. An intrinsic
  * that is missing here stops the build.
@@ -18,64 +18,123 @@
 typedef uint16_t __mmask16;
 typedef uint8_t __mmask8;
 
-/* Integers only say where lanes come from, so any type that can count them will do, whatever their width. */
-typedef struct __m512i {
-    int lane[16];
-} __m512i;
+/*
+ * Integers only say where lanes come from, so any type that can count them will do, whatever their width: to widen
+ * them is to copy them.
+ */
+#define EMULATE_INTEGERS(vector, count) \
+    typedef struct vector { \
+        int lane[count]; \
+    } vector;
+
+EMULATE_INTEGERS(__m128i, 4)
+EMULATE_INTEGERS(__m256i, 8)
+EMULATE_INTEGERS(__m512i, 16)
 #define _mm512_setr_epi32(...) ((__m512i){{__VA_ARGS__}})
 #define _mm512_setr_epi64(...) ((__m512i){{__VA_ARGS__}})
 
-/* The type of vectors of `real` and its functions; `fused` is the multiply-add of the C library. */
-#define EMULATE(suffix, real, lanes, vector, mask, fused) \
+/* A function that reads or converts the first `lanes` integers. */
+#define EMULATE_READ(name, lanes, vector) \
+    static inline vector name(const void *p) { \
+        vector v = {{0}}; \
+        memcpy(v.lane, p, lanes * sizeof v.lane[0]); \
+        return v; \
+    }
+#define EMULATE_WIDEN(name, lanes, vector, narrow) \
+    static inline vector name(narrow a) { \
+        vector v = {{0}}; \
+        for (int l = 0; l < lanes; l++) v.lane[l] = a.lane[l]; \
+        return v; \
+    }
+#define EMULATE_SIGNS(name, lanes, vector, mask) \
+    static inline mask name(vector a) { \
+        unsigned m = 0; \
+        for (int l = 0; l < lanes; l++) m |= (unsigned)(a.lane[l] < 0) << l; \
+        return (mask)m; \
+    }
+
+EMULATE_READ(_mm512_loadu_si512, 16, __m512i)
+EMULATE_READ(_mm256_loadu_si256, 8, __m256i)
+EMULATE_READ(_mm_loadu_si128, 4, __m128i)
+EMULATE_READ(_mm_loadl_epi64, 2, __m128i)
+EMULATE_WIDEN(_mm512_cvtepi32_epi64, 8, __m512i, __m256i)
+EMULATE_WIDEN(_mm256_cvtepi32_epi64, 4, __m256i, __m128i)
+EMULATE_WIDEN(_mm_cvtepi32_epi64, 2, __m128i, __m128i)
+EMULATE_SIGNS(_mm512_movepi32_mask, 16, __m512i, __mmask16)
+EMULATE_SIGNS(_mm256_movepi32_mask, 8, __m256i, __mmask8)
+EMULATE_SIGNS(_mm_movepi32_mask, 4, __m128i, __mmask8)
+EMULATE_SIGNS(_mm512_movepi64_mask, 8, __m512i, __mmask8)
+EMULATE_SIGNS(_mm256_movepi64_mask, 4, __m256i, __mmask8)
+EMULATE_SIGNS(_mm_movepi64_mask, 2, __m128i, __mmask8)
+
+/* The type of vectors of `real` and its functions mm_*_suffix; `fused` is the multiply-add of the C library. */
+#define EMULATE(mm, suffix, real, lanes, vector, mask, integers, fused) \
     typedef struct vector { \
         real lane[lanes]; \
     } vector; \
-    static inline vector _mm512_set1_##suffix(real s) { \
+    static inline vector mm##_set1_##suffix(real s) { \
         vector v; \
         for (int l = 0; l < lanes; l++) v.lane[l] = s; \
         return v; \
     } \
-    static inline vector _mm512_setzero_##suffix(void) { return _mm512_set1_##suffix(0); } \
-    static inline vector _mm512_loadu_##suffix(const void *p) { \
+    static inline vector mm##_setzero_##suffix(void) { return mm##_set1_##suffix(0); } \
+    static inline vector mm##_loadu_##suffix(const void *p) { \
         vector v; \
         memcpy(v.lane, p, sizeof v.lane); \
         return v; \
     } \
-    static inline void _mm512_storeu_##suffix(void *p, vector v) { memcpy(p, v.lane, sizeof v.lane); } \
-    static inline vector _mm512_maskz_loadu_##suffix(mask m, const void *p) { \
-        vector v = _mm512_setzero_##suffix(); \
+    static inline void mm##_storeu_##suffix(void *p, vector v) { memcpy(p, v.lane, sizeof v.lane); } \
+    static inline vector mm##_maskz_loadu_##suffix(mask m, const void *p) { \
+        vector v = mm##_setzero_##suffix(); \
         for (int l = 0; l < lanes; l++) \
             if (m >> l & 1) v.lane[l] = ((const real *)p)[l]; \
         return v; \
     } \
-    static inline void _mm512_mask_storeu_##suffix(void *p, mask m, vector v) { \
+    static inline void mm##_mask_storeu_##suffix(void *p, mask m, vector v) { \
         for (int l = 0; l < lanes; l++) \
             if (m >> l & 1) ((real *)p)[l] = v.lane[l]; \
     } \
-    static inline vector _mm512_add_##suffix(vector a, vector b) { \
+    static inline vector mm##_add_##suffix(vector a, vector b) { \
         for (int l = 0; l < lanes; l++) a.lane[l] += b.lane[l]; \
         return a; \
     } \
-    static inline vector _mm512_fmadd_##suffix(vector a, vector b, vector c) { \
+    static inline vector mm##_fmadd_##suffix(vector a, vector b, vector c) { \
         for (int l = 0; l < lanes; l++) c.lane[l] = fused(a.lane[l], b.lane[l], c.lane[l]); \
         return c; \
     } \
-    static inline vector _mm512_max_##suffix(vector a, vector b) { \
+    static inline vector mm##_max_##suffix(vector a, vector b) { \
         for (int l = 0; l < lanes; l++) b.lane[l] = a.lane[l] > b.lane[l] ? a.lane[l] : b.lane[l]; \
         return b; \
     } \
-    static inline vector _mm512_min_##suffix(vector a, vector b) { \
+    static inline vector mm##_min_##suffix(vector a, vector b) { \
         for (int l = 0; l < lanes; l++) b.lane[l] = a.lane[l] < b.lane[l] ? a.lane[l] : b.lane[l]; \
         return b; \
     } \
-    static inline vector _mm512_permutex2var_##suffix(vector a, __m512i from, vector b) { \
+    static inline vector mm##_permutex2var_##suffix(vector a, integers from, vector b) { \
         vector v; \
         for (int l = 0; l < lanes; l++) \
-            v.lane[l] = from.lane[l] < lanes ? a.lane[from.lane[l]] : b.lane[from.lane[l] - lanes]; \
+            v.lane[l] = (from.lane[l] & lanes ? b : a).lane[from.lane[l] & (lanes - 1)]; \
         return v; \
+    } \
+    static inline vector mm##_mask_blend_##suffix(mask m, vector a, vector b) { \
+        for (int l = 0; l < lanes; l++) \
+            if (m >> l & 1) a.lane[l] = b.lane[l]; \
+        return a; \
+    } \
+    static inline vector mm##_mask_permutexvar_##suffix(vector otherwise, mask m, integers from, vector a) { \
+        return mm##_mask_blend_##suffix(m, otherwise, mm##_permutex2var_##suffix(a, from, a)); \
     }
 
-EMULATE(ps, float, 16, __m512, __mmask16, fmaf)
-EMULATE(pd, double, 8, __m512d, __mmask8, fma)
+EMULATE(_mm512, ps, float, 16, __m512, __mmask16, __m512i, fmaf)
+EMULATE(_mm512, pd, double, 8, __m512d, __mmask8, __m512i, fma)
+EMULATE(_mm256, ps, float, 8, __m256, __mmask8, __m256i, fmaf)
+EMULATE(_mm256, pd, double, 4, __m256d, __mmask8, __m256i, fma)
+EMULATE(_mm, ps, float, 4, __m128, __mmask8, __m128i, fmaf)
+EMULATE(_mm, pd, double, 2, __m128d, __mmask8, __m128i, fma)
+
+/* One vector of four lanes is permuted under another name, with its operands in another order. */
+static inline __m128 _mm_mask_permutevar_ps(__m128 otherwise, __mmask8 m, __m128 a, __m128i from) {
+    return _mm_mask_permutexvar_ps(otherwise, m, from, a);
+}
 
 #endif
