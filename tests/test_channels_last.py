@@ -38,7 +38,9 @@ def test_every_number_of_channels(c, dtype):
 
 
 @pytest.mark.parametrize("c", [3, 13, 24, 65])
-@pytest.mark.parametrize("k", [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (7, 7), (1, 9), (9, 1), (13, 13), (3, 5), (7, 3)])
+@pytest.mark.parametrize(
+    "k", [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (7, 7), (1, 9), (9, 1), (13, 13), (3, 5), (7, 3)]
+)
 def test_every_filter(k, c):
     for w in (13, 30):
         for steps in ({}, {"sh": 2, "sw": 2}, {"sh": 3, "sw": 1}, {"dh": 2, "dw": 3}, {"sh": 2, "sw": 2, "dh": 2}):
@@ -55,7 +57,9 @@ def test_every_kind_of_padding(mode, c):
     check(channel_wise(c, 3, 3, mode="constant", value=1.5, dh=30, dw=40, pt=31, pb=30, pl=44, pr=41))
 
 
-@pytest.mark.parametrize("memory", ["NHWC", "NHWC crop", "NHWC with rows and columns exchanged", "HWCN in column-major order"])
+@pytest.mark.parametrize(
+    "memory", ["NHWC", "NHWC crop", "NHWC with rows and columns exchanged", "HWCN in column-major order"]
+)
 @pytest.mark.parametrize("f", [1, 2, 3, 5, 70])
 @pytest.mark.parametrize("c", [1, 3, 8, 24])
 def test_several_filters_of_a_channel_and_odd_arrays(c, f, memory):

@@ -29,8 +29,7 @@ static int64_t behind(const cgc_stencil *s, int64_t cols) {
 static int make_fringe(trial *c, int which, int64_t first, int64_t end, int64_t a, int64_t b, cgc_fringe *fringe) {
     const cgc_stencil *s = &c->s;
     const int64_t count = (end - first + s->step - 1) / s->step + s->lanes;
-    *fringe = (cgc_fringe){c->cells[which], first, (ptrdiff_t)count, a, b,
-                           s->step > 1 || c->mode == CGCONV_PAD_CIRCULAR};
+    *fringe = (cgc_fringe){c->cells[which], first, (ptrdiff_t)count, a, b, s->step > 1};
     if (count * s->step > CELLS) abort();
     for (int64_t t = 0; t < count * s->step; t++) {
         const int64_t column = first + t, source = cgconv_pad_source(c->mode, column, s->width);
@@ -44,6 +43,7 @@ static int make_fringe(trial *c, int which, int64_t first, int64_t end, int64_t 
                 return 0;
         }
         c->cells[which][t / s->step + t % s->step * count] = e;
+        fringe->both |= e >= s->lanes;
     }
     return 1;
 }

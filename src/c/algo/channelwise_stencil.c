@@ -42,9 +42,13 @@ static int direct(const cgc_kernels *kernels, const cgc_correlation *c) {
            cgc_fringe_serves(c, lanes_for(kernels, c, c->source.w));
 }
 
+/* Whether weights must be copied to be dense. */
+static int packed(const cgc_correlation *c) { return c->w_v != 1 || c->w_u != c->kv; }
+
 int cgc_stencil_serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
     if (pass != CGCONV_FORWARD || s->kh * s->kw > WEIGHTS) return 0;
     const cgc_correlation c = cgc_forward_correlation(s);
+    if (packed(&c) && (double)c.m * (double)(c.ku * c.kv) > WEIGHTS) return 0;
     return steps_fit(&c) && (direct(kernels, &c) || cgc_window_serves(&c));
 }
 
@@ -200,7 +204,7 @@ void cgc_stencil_run(const cgc_run *run) {
     const cgc_correlation *c = &cut.c;
     cut.at = parts_of(c, run->kernels);
     cut.direct = direct(run->kernels, c);
-    cut.packed = c->w_v != 1 || c->w_u != c->kv;
+    cut.packed = packed(c);
     cut.row_limit = cut.direct ? (LINES - (c->ku - 1) * c->r_u - 1) / c->r_i + 1 : cgc_window_rows(c);
     if (cut.row_limit > TASK_ROWS) cut.row_limit -= cut.row_limit % TASK_ROWS;
     const double plane = (double)(c->rows * c->cols) * (double)c->m * (double)(c->ku * c->kv);

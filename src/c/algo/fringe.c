@@ -78,12 +78,12 @@ int cgc_fringe_serves(const cgc_correlation *c, int lanes) {
 
 static cgc_fringe make(const maker *m, int32_t *cells) {
     const int64_t step = m->c->c_j, count = cgc_ceil_div(m->end - m->first, step) + m->lanes;
-    const int both = step > 1 || m->c->source.mode == CGCONV_PAD_CIRCULAR;
-    const cgc_fringe fringe = {cells, m->first, (ptrdiff_t)count, m->a, m->b, both};
+    cgc_fringe fringe = {cells, m->first, (ptrdiff_t)count, m->a, m->b, step > 1};
     for (int64_t t = 0; t < count * step; t++) {
         const int64_t column = m->first + t;
         const int32_t e = column < m->end ? entry(m, column) : -1;
         cells[t / step + t % step * count] = e < -1 ? -1 : e; /* of a lane that is not stored */
+        fringe.both |= e >= m->lanes;
     }
     return fringe;
 }

@@ -58,7 +58,7 @@ typedef struct K(stencil_common) {
     VEC held[12];
 } K(stencil_common);
 
-/* Where a tile is: its first row, the output columns of its vectors, and, of a known filter, the lines that it reads. */
+/* Where a tile is: its first row, the output columns of its vectors, and of a known filter the lines that it reads. */
 typedef struct K(stencil_place) {
     int64_t r, p[2];
     const REAL *const *line;
@@ -149,8 +149,10 @@ static ALWAYS_INLINE VEC K(stencil_checked)(const K(stencil_plane) *c, const K(s
     }
     const cgc_fringe *fringe = column < 0 ? &s->left : &s->right;
     const INDEX index = K(stencil_index)(fringe, kind.step, column);
-    return V(pick2)(index, V(within)(index), V(load)(line + fringe->a), V(load)(line + fringe->b),
-                    V(set)(c->constant));
+    const VEC constant = V(set)(c->constant), a = V(load)(line + fringe->a);
+    if (!fringe->both) /* a line of constants may end before b */
+        return V(pick)(index, V(within)(index), a, constant);
+    return V(pick2)(index, V(within)(index), a, V(load)(line + fringe->b), constant);
 }
 
 static ALWAYS_INLINE VEC K(stencil_wide_cells)(const K(stencil_plane) *c, const K(stencil_kind) kind, const int ends,
