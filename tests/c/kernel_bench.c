@@ -17,6 +17,13 @@ void *operand(bench *t, int which, int64_t count) {
     return block;
 }
 
+const void *copied(bench *t, int which, const void *table, size_t size) {
+    void *block = guarded_place(&t->memory[which], size, t->where);
+    memcpy(block, table, size);
+    guarded_lock(&t->memory[which]);
+    return block;
+}
+
 void *output(bench *t, int64_t count) {
     void *block = operand(t, OUT, count);
     free(t->expected);

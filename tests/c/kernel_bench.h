@@ -12,7 +12,7 @@
 #include "harness.h"
 #include "variants.h"
 
-enum { LARGEST = 70, OPERANDS = 4, TAPS = 40 };
+enum { LARGEST = 70, OPERANDS = 8, TAPS = 40 };
 
 /* A table under test, and the memory of its operands: the first is the one that is written. */
 typedef struct bench {
@@ -27,13 +27,16 @@ typedef struct bench {
     ptrdiff_t off[TAPS];
 } bench;
 
-enum { OUT = 0, A = 1, B = 2, C = 3 };
+enum { OUT = 0, A = 1, B = 2, C = 3, D = 4, E = 5, F = 6, G = 7 };
 
 /* A random number, now and then an odd one. */
 double draw(bench *t);
 
 /* A block of `count` random elements, which cannot be written. */
 void *operand(bench *t, int which, int64_t count);
+
+/* The same bytes as in `table`, which are no elements. */
+const void *copied(bench *t, int which, const void *table, size_t size);
 
 /* The block that is written, with what it holds now as the first guess of what is expected. */
 void *output(bench *t, int64_t count);
@@ -48,7 +51,7 @@ double chain(const bench *t, double sum, const void *a, int64_t i, const void *b
 
 #define CASE(t, ...) \
     do { \
-        char line[200]; \
+        char line[300]; \
         snprintf(line, sizeof line, __VA_ARGS__); \
         begin_case("isa=%s %s memory=%s %s", (t)->kernels->isa, (t)->dtype == CGCONV_FLOAT32 ? "f32" : "f64", \
                    (t)->where == AT_END ? "at the end" : "at the start", line); \
