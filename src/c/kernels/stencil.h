@@ -26,7 +26,7 @@ typedef struct cgc_fringe {
     int64_t first;
     ptrdiff_t odd;
     int64_t a, b;
-    int both; /* there are lanes of b */
+    int both; /* there are lanes of b; else b is never read: it may lie behind a line of constants */
 } cgc_fringe;
 
 typedef struct cgc_stencil {
@@ -48,7 +48,8 @@ typedef struct cgc_stencil {
     /*
      * The vectors: one of the table's stencil_lanes. If narrow, width is at most step*lanes, every vector is picked,
      * and `left` serves all columns, with a = 0 and b = lanes. Else width is greater, `left` serves vectors that begin
-     * before column 0, and `right` those that end behind the line; and lanes is the first of stencil_lanes.
+     * before column 0, with a = 0, and `right` those that end behind the line, with a = width - step*lanes; at step 2
+     * b = a + lanes; and lanes is the first of stencil_lanes.
      */
     int lanes, narrow;
     cgc_fringe left, right;
