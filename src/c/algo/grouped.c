@@ -1,27 +1,27 @@
 /*
- * The algorithm "grouped": im2col + GEMM per group, for every problem. Forward and backward_input are correlations
- * cut into blocks of outputs and cells; it must not know padding modes or instruction sets.
+ * The algorithm "grouped", for every problem: it takes the cheapest of the ways to compute a matrix product per
+ * group, which are also algorithms of their own: "grouped-pixels" and "grouped-outputs" for the forward pass, and
+ * "grouped-packed", im2col + GEMM, for every correlation, cut into blocks of outputs and cells. It must not know
+ * padding modes or instruction sets.
  */
 #include "../platform/threads.h"
 #include "fold.h"
 #include "gemm.h"
+#include "product.h"
 #include "weight_gradient.h"
-
-static int supports(const cgc_geometry *geometry, const cgc_kernels *kernels, cgconv_pass pass) {
-    (void)geometry, (void)kernels, (void)pass;
-    return 1;
-}
 
 /* Outputs of a group of a correlation. */
 static int64_t outputs(const cgc_geometry *s, cgconv_pass pass) { return pass == CGCONV_FORWARD ? s->f : s->cg; }
 
-static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
-    if (pass == CGCONV_BACKWARD_WEIGHT) {
-        const cgc_feed feed = cgc_packed_feed(s);
-        return cgc_weight_gradient_book(s, kernels, &feed, threads);
-    }
+static int packed_supports(const cgc_geometry *geometry, const cgc_kernels *kernels, cgconv_pass pass) {
+    (void)geometry, (void)kernels;
+    return pass != CGCONV_BACKWARD_WEIGHT;
+}
+
+static cgc_booking packed_book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
     const cgc_block block = cgc_block_of(kernels, outputs(s, pass));
     size_t local = cgc_gemm_workspace(&block, s->size);
+    (void)threads;
     if (pass == CGCONV_BACKWARD_INPUT && cgc_fold_workspace(s, kernels) > local)
         local = cgc_fold_workspace(s, kernels);
     return (cgc_booking){0, local};
@@ -66,13 +66,8 @@ static void correlate_block(void *context, int64_t task, int thread) {
     }
 }
 
-static void run_grouped(const cgc_run *run) {
+static void packed_run(const cgc_run *run) {
     const cgc_geometry *s = run->geometry;
-    if (run->pass == CGCONV_BACKWARD_WEIGHT) {
-        const cgc_feed feed = cgc_packed_feed(s);
-        cgc_weight_gradient(run, &feed);
-        return;
-    }
     division cut = {.run = run, .block = cgc_block_of(run->kernels, outputs(s, run->pass))};
     cut.correlations = cgc_correlation_count(s, run->pass);
     cut.m_blocks = cgc_ceil_div(outputs(s, run->pass), cut.block.m);
@@ -80,6 +75,66 @@ static void run_grouped(const cgc_run *run) {
     cgc_parallel(run->threads, s->n * cut.correlations * s->g * cut.m_blocks * cut.cell_blocks, correlate_block,
                  &cut);
     if (run->pass == CGCONV_BACKWARD_INPUT) cgc_fold(run);
+}
+
+/* ---- products whose sums stay in registers --------------------------------------------------------------------- */
+
+static int pixels_supports(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+    (void)kernels;
+    return pass == CGCONV_FORWARD && cgc_product_serves(s, CGC_BY_PIXELS);
+}
+static int outputs_supports(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+    (void)kernels;
+    return pass == CGCONV_FORWARD && cgc_product_serves(s, CGC_BY_OUTPUTS);
+}
+
+static cgc_booking pixels_book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
+    (void)pass;
+    return cgc_product_book(s, kernels, CGC_BY_PIXELS, threads);
+}
+static cgc_booking outputs_book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
+    (void)pass;
+    return cgc_product_book(s, kernels, CGC_BY_OUTPUTS, threads);
+}
+
+static void pixels_run(const cgc_run *run) { cgc_product_run(run, CGC_BY_PIXELS); }
+static void outputs_run(const cgc_run *run) { cgc_product_run(run, CGC_BY_OUTPUTS); }
+
+const cgc_algorithm cgc_grouped_pixels = {"grouped-pixels", pixels_supports, pixels_book, pixels_run};
+const cgc_algorithm cgc_grouped_outputs = {"grouped-outputs", outputs_supports, outputs_book, outputs_run};
+const cgc_algorithm cgc_grouped_packed = {"grouped-packed", packed_supports, packed_book, packed_run};
+
+/* ---- the choice ------------------------------------------------------------------------------------------------ */
+
+static const cgc_algorithm *choose(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+    const int pixels = pixels_supports(s, kernels, pass), outs = outputs_supports(s, kernels, pass);
+    if (pixels && outs)
+        return cgc_product_cost(s, kernels, CGC_BY_PIXELS) <= cgc_product_cost(s, kernels, CGC_BY_OUTPUTS)
+                   ? &cgc_grouped_pixels
+                   : &cgc_grouped_outputs;
+    return pixels ? &cgc_grouped_pixels : outs ? &cgc_grouped_outputs : &cgc_grouped_packed;
+}
+
+static int supports(const cgc_geometry *geometry, const cgc_kernels *kernels, cgconv_pass pass) {
+    (void)geometry, (void)kernels, (void)pass;
+    return 1;
+}
+
+static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
+    if (pass == CGCONV_BACKWARD_WEIGHT) {
+        const cgc_feed feed = cgc_packed_feed(s);
+        return cgc_weight_gradient_book(s, kernels, &feed, threads);
+    }
+    return choose(s, kernels, pass)->book(s, kernels, pass, threads);
+}
+
+static void run_grouped(const cgc_run *run) {
+    if (run->pass == CGCONV_BACKWARD_WEIGHT) {
+        const cgc_feed feed = cgc_packed_feed(run->geometry);
+        cgc_weight_gradient(run, &feed);
+        return;
+    }
+    choose(run->geometry, run->kernels, run->pass)->run(run);
 }
 
 const cgc_algorithm cgc_grouped = {"grouped", supports, book, run_grouped};

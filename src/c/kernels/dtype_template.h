@@ -5,6 +5,8 @@
  */
 #include "gemm_template.h"
 
+#include "product_template.h"
+
 #include "channelwise_template.h"
 
 #include "stencil_template.h"
@@ -50,6 +52,9 @@ static const cgc_kernels K(table) = {
     .nr = GEMM_VECTORS * WIDTH,
     .width = WIDTH,
     .gemm = K(gemm),
+    .gemm_pixels = K(gemm_pixels),
+    .gemm_outputs = K(gemm_outputs),
+    .transpose = K(transpose),
     .taps = K(taps),
     .pixels = K(pixels),
     .pack = K(pack),

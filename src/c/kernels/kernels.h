@@ -61,6 +61,23 @@ typedef struct cgc_flat_rows {
     double lo, hi;
 } cgc_flat_rows;
 
+/*
+ * The operands of a product, for `gemm_pixels` and `gemm_outputs`. With j < m, r < rows, p < cols:
+ *     y[j*y_m + r*y_row + p*y_col] =
+ *         clamp(bias[j] + sum over i < k of  w[j*w_m + i*w_k] * x[off[i] + r*x_row + p*x_col])
+ */
+typedef struct cgc_product {
+    int64_t m, rows, cols, k;
+    const void *w, *x, *bias;
+    void *y;
+    const ptrdiff_t *off;
+    ptrdiff_t w_m, w_k, x_row, x_col, y_m, y_row, y_col;
+    double lo, hi;
+    /* For gemm_outputs, memory that will be used next: it is brought nearer while the product is computed. */
+    const char *ahead;
+    int64_t ahead_bytes; /* 0: none */
+} cgc_product;
+
 typedef struct cgc_kernels {
     const char *isa;
     int fused; /* 1: multiply-adds are fused */
@@ -76,6 +93,22 @@ typedef struct cgc_kernels {
      * k may be 0.
      */
     void (*gemm)(int64_t k, const void *w, const void *b, const ptrdiff_t *off, void *acc, ptrdiff_t ld);
+
+    /*
+     * A product with vectors over pixels: w_k, x_col and y_col are 1. bias may be NULL, for 0. Cells of x between two
+     * rows may be read if they are fewer than a vector holds; and where cols are fewer than that, cells behind a row
+     * that fill the vector up.
+     */
+    void (*gemm_pixels)(const cgc_product *product);
+
+    /*
+     * A product with vectors over outputs: w_m and y_m are 1, m is at most 2 * width. The rows of w and the bias go
+     * on to whole vectors.
+     */
+    void (*gemm_outputs)(const cgc_product *product);
+
+    /* Rows become columns. With i < rows, j < cols:  y[j*y_pitch + i] = x[i*x_pitch + j] */
+    void (*transpose)(int64_t rows, int64_t cols, const void *x, ptrdiff_t x_pitch, void *y, ptrdiff_t y_pitch);
 
     /*
      * Channel-wise, vectors over pixels. With r < rows and p < cols, any of which may be 0:

@@ -9,6 +9,9 @@
 #define FUSED 1
 #define GEMM_ROWS 4
 #define GEMM_VECTORS 4
+#define PRODUCT_REGISTERS 21
+#define PRODUCT_OUTPUTS 4
+#define PRODUCT_PIXELS 8
 #define REDUCE_TAPS_1 1
 #define REDUCE_TAPS_2 1
 #define STENCIL_REGISTERS 0

@@ -65,10 +65,13 @@ static ALWAYS_INLINE void K(copy_line)(REAL *y, const REAL *x, int64_t cols) {
 /* A dense line into its elements of even and of odd place. */
 static ALWAYS_INLINE void K(split_line)(REAL *even, REAL *odd, const REAL *x, int64_t cols) {
     int64_t p = 0;
-    for (; 2 * (p + WIDTH) <= cols; p += WIDTH) {
+    while (cols >= 2 * WIDTH && 2 * p < cols - 1) {
         const VEC a = V(load)(x + 2 * p), b = V(load)(x + 2 * p + WIDTH);
         V(store)(even + p, V(even)(a, b));
         V(store)(odd + p, V(odd)(a, b));
+        p += WIDTH;
+        if (2 * (p + WIDTH) > cols && 2 * p < cols - 1) /* the last ones move back, to end with the line */
+            p = cols / 2 - WIDTH;
     }
     for (; 2 * p < cols; p++) {
         even[p] = x[2 * p];
@@ -86,6 +89,9 @@ static void K(lines)(int64_t rows, int64_t cols, const void *x_, ptrdiff_t x_pit
             K(copy_line)(y + first, x, cols);
         } else if (x_step == 1 && step == 2) {
             K(split_line)(y + first % 2 * phase + first / 2, y + (first + 1) % 2 * phase + (first + 1) / 2, x, cols);
+        } else if (step == 1) {
+            for (int64_t j = 0; j < cols; j++)
+                y[first + j] = x[j * x_step];
         } else {
             for (int64_t j = 0; j < cols; j++)
                 y[(first + j) % step * phase + (first + j) / step] = x[j * x_step];

@@ -6,6 +6,7 @@
 #define CGC_SIMD_NEON_H
 
 #include <arm_neon.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __GNUC__
@@ -45,6 +46,21 @@ static inline void store_first_f32(mask_f32 m, float *p, vec_f32 v) {
         vst1q_lane_f32(p + 2, v, 2);
     if (m > 3)
         vst1q_lane_f32(p + 3, v, 3);
+}
+static inline void store_lanes_f32(float *p, vec_f32 v, int64_t from, int64_t count) {
+    float lane[WIDTH_f32];
+    vst1q_f32(lane, v);
+    for (int64_t l = 0; l < count; l++)
+        p[l] = lane[from + l];
+}
+static inline void load_turned_f32(const float *p, ptrdiff_t d, vec_f32 *v) {
+    const float32x4_t r0 = vld1q_f32(p), r1 = vld1q_f32(p + d), r2 = vld1q_f32(p + 2 * d), r3 = vld1q_f32(p + 3 * d);
+    const float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(r0, r1)), b = vreinterpretq_f64_f32(vtrn2q_f32(r0, r1));
+    const float64x2_t e = vreinterpretq_f64_f32(vtrn1q_f32(r2, r3)), f = vreinterpretq_f64_f32(vtrn2q_f32(r2, r3));
+    v[0] = vreinterpretq_f32_f64(vtrn1q_f64(a, e));
+    v[1] = vreinterpretq_f32_f64(vtrn1q_f64(b, f));
+    v[2] = vreinterpretq_f32_f64(vtrn2q_f64(a, e));
+    v[3] = vreinterpretq_f32_f64(vtrn2q_f64(b, f));
 }
 static inline vec_f32 keep_f32(vec_f32 v) {
     KEEP(v);
@@ -102,6 +118,17 @@ static inline void store_first_f64(mask_f64 m, double *p, vec_f64 v) {
         vst1q_lane_f64(p, v, 0);
     if (m > 1)
         vst1q_lane_f64(p + 1, v, 1);
+}
+static inline void store_lanes_f64(double *p, vec_f64 v, int64_t from, int64_t count) {
+    double lane[WIDTH_f64];
+    vst1q_f64(lane, v);
+    for (int64_t l = 0; l < count; l++)
+        p[l] = lane[from + l];
+}
+static inline void load_turned_f64(const double *p, ptrdiff_t d, vec_f64 *v) {
+    const float64x2_t r0 = vld1q_f64(p), r1 = vld1q_f64(p + d);
+    v[0] = vtrn1q_f64(r0, r1);
+    v[1] = vtrn2q_f64(r0, r1);
 }
 static inline vec_f64 keep_f64(vec_f64 v) {
     KEEP(v);

@@ -10,6 +10,8 @@
  *   first_(n)                  the mask of the lanes l < n; n may be anything
  *   load_first_(m, p)          the chosen lanes; the others are 0, and their memory is not touched
  *   store_first_(m, p, v)      the same way out
+ *   store_lanes_(p, v, l, n)   n lanes of v from lane l on, to n consecutive numbers; 1 <= n, l + n <= WIDTH
+ *   load_turned_(p, d, v)      WIDTH rows of WIDTH numbers, d apart: lane i of v[j] is p[i*d + j]
  *   keep_(v)                   v, now in a register: compilers like to read memory again for every use
  *   add_(a, b), fma_(a, b, c)  a + b, a*b + c
  *   even_(a, b), odd_(a, b)    the lanes of even and of odd place of a, b one behind the other
@@ -25,6 +27,7 @@
 #define CGC_SIMD_SCALAR_H
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef CGC_NOFMA
@@ -56,6 +59,14 @@ static inline float load_first_f32(int m, const float *p) { return m ? *p : 0; }
 static inline void store_first_f32(int m, float *p, float v) {
     if (m)
         *p = v;
+}
+static inline void store_lanes_f32(float *p, float v, int64_t from, int64_t count) {
+    (void)from, (void)count;
+    *p = v;
+}
+static inline void load_turned_f32(const float *p, ptrdiff_t d, float *v) {
+    (void)d;
+    v[0] = *p;
 }
 static inline float keep_f32(float v) { return v; }
 static inline float even_f32(float a, float b) {
@@ -92,6 +103,14 @@ static inline double load_first_f64(int m, const double *p) { return m ? *p : 0;
 static inline void store_first_f64(int m, double *p, double v) {
     if (m)
         *p = v;
+}
+static inline void store_lanes_f64(double *p, double v, int64_t from, int64_t count) {
+    (void)from, (void)count;
+    *p = v;
+}
+static inline void load_turned_f64(const double *p, ptrdiff_t d, double *v) {
+    (void)d;
+    v[0] = *p;
 }
 static inline double keep_f64(double v) { return v; }
 static inline double even_f64(double a, double b) {

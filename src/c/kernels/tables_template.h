@@ -6,6 +6,7 @@
  *   ISA                            the name of the instruction set, a word
  *   FUSED                          1 if fma_ rounds once
  *   GEMM_ROWS, GEMM_VECTORS        see gemm_template.h
+ *   PRODUCT_REGISTERS, PRODUCT_OUTPUTS, PRODUCT_PIXELS   see product_template.h
  *   REDUCE_TAPS_1, REDUCE_TAPS_2   see reduce_template.h
  *   STENCIL_REGISTERS              see stencil_template.h
  *   STENCIL_GRADES                 if defined, the vocabulary has vectors of half and of a quarter of the lanes
@@ -49,6 +50,13 @@
 #define LIKELY(condition) __builtin_expect(condition, 1)
 #else
 #define LIKELY(condition) (condition)
+#endif
+
+/* Brings the cache line at p nearer; p may be any address. */
+#ifdef __GNUC__
+#define PREFETCH(p) __builtin_prefetch(p, 0, 2)
+#else
+#define PREFETCH(p) ((void)(p))
 #endif
 
 #if defined(__SANITIZE_ADDRESS__) || (defined(__GNUC__) && !defined(__OPTIMIZE__))

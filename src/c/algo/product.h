@@ -1,0 +1,22 @@
+/*
+ * Forward correlations as matrix products whose sums never leave the registers, by the kernels `gemm_pixels` or
+ * `gemm_outputs`. It must not know padding modes, nor which of the two is chosen.
+ */
+#ifndef CGC_PRODUCT_H
+#define CGC_PRODUCT_H
+
+#include "algo.h"
+
+typedef enum cgc_product_kind { CGC_BY_PIXELS, CGC_BY_OUTPUTS } cgc_product_kind;
+
+/* Whether a product of this kind serves the forward pass. */
+int cgc_product_serves(const cgc_geometry *geometry, cgc_product_kind kind);
+
+/* What it takes on one core, in multiply-adds of one vector; only the ratio of two of them has a meaning. */
+double cgc_product_cost(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind);
+
+cgc_booking cgc_product_book(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind,
+                             int threads);
+void cgc_product_run(const cgc_run *run, cgc_product_kind kind);
+
+#endif
