@@ -137,4 +137,36 @@ static inline __m128 _mm_mask_permutevar_ps(__m128 otherwise, __mmask8 m, __m128
     return _mm_mask_permutexvar_ps(otherwise, m, from, a);
 }
 
+/* Quarters of a vector: putting them together, and taking every other lane of each. */
+#define EMULATE_QUARTERS(suffix, lanes, vector, quarter, cast, insert) \
+    static inline vector insert(vector v, quarter q, int place) { \
+        memcpy(v.lane + place * lanes / 4, q.lane, sizeof q.lane); \
+        return v; \
+    } \
+    static inline vector cast(quarter q) { return insert(_mm512_setzero_##suffix(), q, 0); } \
+    static inline vector _mm512_unpack_##suffix(vector a, vector b, int from) { \
+        vector v; \
+        for (int l = 0; l < lanes; l++) \
+            v.lane[l] = (l & 1 ? b : a).lane[l / (lanes / 4) * (lanes / 4) + l % (lanes / 4) / 2 + from]; \
+        return v; \
+    } \
+    static inline vector _mm512_unpacklo_##suffix(vector a, vector b) { return _mm512_unpack_##suffix(a, b, 0); } \
+    static inline vector _mm512_unpackhi_##suffix(vector a, vector b) { \
+        return _mm512_unpack_##suffix(a, b, lanes / 8); \
+    }
+
+EMULATE_QUARTERS(ps, 16, __m512, __m128, _mm512_castps128_ps512, _mm512_insertf32x4)
+EMULATE_QUARTERS(pd, 8, __m512d, __m128d, _mm512_castpd128_pd512, _mm512_insertf64x2)
+
+static inline __m512d _mm512_castps_pd(__m512 a) {
+    __m512d v;
+    memcpy(&v, &a, sizeof v);
+    return v;
+}
+static inline __m512 _mm512_castpd_ps(__m512d a) {
+    __m512 v;
+    memcpy(&v, &a, sizeof v);
+    return v;
+}
+
 #endif

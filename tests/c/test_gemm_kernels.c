@@ -1,0 +1,123 @@
+/*
+ * The kernels of matrix products, gemm_pixels, gemm_outputs and transpose, against plain loops, bit for bit: every
+ * instruction set of this machine, both dtypes, all tiles, operands between guard pages.
+ * Usage: test_gemm_kernels [rounds] [seed]; CGCONV_TEST_ROUNDS and CGCONV_TEST_SEED do the same.
+ */
+#include "kernel_bench.h"
+
+static int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
+
+/* Offsets of k runs of `length` elements, of which one begins and one ends the block. Returns the block's size. */
+static int64_t draw_offsets(bench *t, int64_t k, int64_t length) {
+    const int64_t reach = k > 1 ? rng_range(&t->random, 0, 40) : 0;
+    for (int64_t i = 0; i < k; i++) t->off[i] = (ptrdiff_t)rng_range(&t->random, 0, reach);
+    if (k > 0) t->off[0] = 0;
+    if (k > 1) t->off[k - 1] = (ptrdiff_t)reach;
+    return k > 0 ? reach + length : 0;
+}
+
+/* What the product should write. */
+static void expect_product(bench *t, const cgc_product *p) {
+    for (int64_t j = 0; j < p->m; j++)
+        for (int64_t r = 0; r < p->rows; r++)
+            for (int64_t c = 0; c < p->cols; c++) {
+                double sum = p->bias ? get(t->dtype, p->bias, j) : 0;
+                for (int64_t i = 0; i < p->k; i++)
+                    sum = chain(t, sum, p->w, j * p->w_m + i * p->w_k, p->x,
+                                p->off[i] + r * p->x_row + c * p->x_col);
+                expect(t, j * p->y_m + r * p->y_row + c * p->y_col, clamp(t->dtype, sum, p->lo, p->hi));
+            }
+}
+
+static int64_t slack(bench *t) { return rng_range(&t->random, 0, 3); }
+
+static void test_pixels_of(bench *t, int64_t m, int64_t rows, int64_t cols) {
+    const int64_t k = rng_range(&t->random, 0, TAPS), w_m = k + slack(t);
+    const int64_t x_row = cols + (rng_chance(&t->random, 50) ? slack(t) : rng_range(&t->random, 0, 40));
+    const int64_t y_row = cols + slack(t), y_m = rows * y_row + slack(t), has_bias = rng_chance(&t->random, 80);
+    const int64_t read = cols < t->kernels->width ? t->kernels->width : cols; /* see kernels.h */
+    CASE(t, "gemm_pixels m=%lld rows=%lld cols=%lld k=%lld x_row=%lld y_row=%lld bias=%d clamp=%g,%g", (long long)m,
+         (long long)rows, (long long)cols, (long long)k, (long long)x_row, (long long)y_row, (int)has_bias, t->lo,
+         t->hi);
+    const int64_t length = draw_offsets(t, k, (rows - 1) * x_row + read);
+    const cgc_product p = {
+        .m = m, .rows = rows, .cols = cols, .k = k, .off = t->off, .w = operand(t, A, k ? (m - 1) * w_m + k : 0),
+        .x = operand(t, B, length), .bias = has_bias ? operand(t, C, m) : NULL,
+        .y = output(t, (m - 1) * y_m + (rows - 1) * y_row + cols), .w_m = (ptrdiff_t)w_m, .w_k = 1,
+        .x_row = (ptrdiff_t)x_row, .x_col = 1, .y_m = (ptrdiff_t)y_m, .y_row = (ptrdiff_t)y_row, .y_col = 1,
+        .lo = t->lo, .hi = t->hi,
+    };
+    expect_product(t, &p);
+    t->kernels->gemm_pixels(&p);
+    check_output(t);
+}
+
+/* All numbers of outputs that tiles are made of, and of vectors. */
+static void test_pixels(bench *t) {
+    for (int64_t m = 1; m <= 18; m++)
+        for (int64_t cols = 1; cols <= 7 * t->kernels->width + 3; cols += 1 + rng_range(&t->random, 0, 7)) {
+            draw_clamp(t);
+            test_pixels_of(t, m, rng_chance(&t->random, 40) ? 1 : rng_range(&t->random, 2, 5), cols);
+        }
+}
+
+static void test_outputs_of(bench *t, int64_t m, int64_t rows, int64_t cols) {
+    const int64_t k = rng_range(&t->random, 0, TAPS), wide = round_up(m, t->kernels->width), w_k = wide + slack(t);
+    const int64_t x_col = rng_range(&t->random, 0, 5), x_row = rng_range(&t->random, 0, cols + 3);
+    const int64_t y_col = m + slack(t), y_row = cols * y_col + slack(t);
+    CASE(t, "gemm_outputs m=%lld rows=%lld cols=%lld k=%lld x_row=%lld x_col=%lld clamp=%g,%g", (long long)m,
+         (long long)rows, (long long)cols, (long long)k, (long long)x_row, (long long)x_col, t->lo, t->hi);
+    const int64_t length = draw_offsets(t, k, (rows - 1) * x_row + (cols - 1) * x_col + 1);
+    const cgc_product p = {
+        .m = m, .rows = rows, .cols = cols, .k = k, .off = t->off, .w = operand(t, A, k ? (k - 1) * w_k + wide : 0),
+        .x = operand(t, B, length), .bias = operand(t, C, wide),
+        .y = output(t, (rows - 1) * y_row + (cols - 1) * y_col + m), .w_m = 1, .w_k = (ptrdiff_t)w_k,
+        .x_row = (ptrdiff_t)x_row, .x_col = (ptrdiff_t)x_col, .y_m = 1, .y_row = (ptrdiff_t)y_row,
+        .y_col = (ptrdiff_t)y_col, .lo = t->lo, .hi = t->hi,
+    };
+    expect_product(t, &p);
+    t->kernels->gemm_outputs(&p);
+    check_output(t);
+}
+
+static void test_outputs(bench *t) {
+    for (int64_t m = 1; m <= 2 * t->kernels->width; m++)
+        for (int64_t cols = 1; cols <= 31; cols += rng_range(&t->random, 1, 2)) {
+            draw_clamp(t);
+            test_outputs_of(t, m, rng_range(&t->random, 1, 3), cols);
+        }
+}
+
+static void test_transpose(bench *t) {
+    for (int64_t rows = 0; rows <= 37; rows++)
+        for (int64_t cols = 0; cols <= 37; cols += rng_range(&t->random, 1, 2)) {
+            const int64_t x_pitch = cols + slack(t), y_pitch = rows + slack(t);
+            CASE(t, "transpose rows=%lld cols=%lld", (long long)rows, (long long)cols);
+            const void *x = operand(t, A, rows && cols ? (rows - 1) * x_pitch + cols : 0);
+            void *y = output(t, rows && cols ? (cols - 1) * y_pitch + rows : 0);
+            for (int64_t i = 0; i < rows; i++)
+                for (int64_t j = 0; j < cols; j++) expect(t, j * y_pitch + i, get(t->dtype, x, i * x_pitch + j));
+            t->kernels->transpose(rows, cols, x, (ptrdiff_t)x_pitch, y, (ptrdiff_t)y_pitch);
+            check_output(t);
+        }
+}
+
+static void test_nothing(bench *t) {
+    CASE(t, "products without outputs, rows or columns");
+    void *y = output(t, 1);
+    for (int i = 0; i < 3; i++) {
+        const cgc_product p = {.m = i != 0, .rows = i != 1, .cols = i != 2, .y = y, .lo = -1, .hi = 1};
+        t->kernels->gemm_pixels(&p);
+        t->kernels->gemm_outputs(&p);
+        check_output(t);
+    }
+}
+
+static void test_table(bench *t) {
+    test_pixels(t);
+    test_outputs(t);
+    test_transpose(t);
+    test_nothing(t);
+}
+
+int main(int argc, char **argv) { return each_table(argc, argv, "test_gemm_kernels", test_table); }
