@@ -77,6 +77,14 @@ def test_images_larger_than_any_block(c):
     check(channel_wise(c, 3, 3, h=300, w=320, dh=140, dw=150))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("c", "g", "f"), [(4, 2, 32), (16, 16, 32), (6, 3, 40), (32, 16, 2), (12, 4, 100)])
+def test_long_rows_of_many_outputs(c, g, f, dtype):
+    """More results than are turned at a time, in rows as long as a task takes."""
+    for w in (100, 512, 700):
+        check(Problem(c=c, g=g, f=f, h=3, w=w, kh=3, kw=3, pt=1, pb=1, pl=1, pr=1, memory="NHWC", dtype=dtype))
+
+
 @given(st.data())
 def test_random_problems(data):
     draw = data.draw

@@ -101,9 +101,10 @@ static void by_pixels(part *p, int64_t i, int64_t j) {
         p->cut->kernels->gemm_pixels(product);
         return;
     }
-    /* Through the scratch, [m of all groups][pixels]. */
+    /* Through the scratch, [m of all groups][pixels]; groups that share it are turned whole. */
     const char *x = product->x;
-    const int64_t all = product->rows, most = cgc_min(c->m, TURNED), width = most * p->groups;
+    const int64_t most = p->cut->gang > 1 ? c->m : cgc_min(c->m, cgc_min(TURNED, cgc_scratch_outputs(p->cut)));
+    const int64_t all = product->rows, width = most * p->groups;
     const int64_t rows = cgc_max(1, CGC_SCRATCH_BYTES / (width * size) / product->cols);
     for (int64_t m0 = 0; m0 < c->m; m0 += most)
         for (int64_t r = 0; r < all; r += rows) {
@@ -158,7 +159,7 @@ static void by_outputs(part *p, int64_t i, int64_t j, int64_t part_index) {
         product->w = cgc_at(block, product->w_k, c->source.size);
         if (c->d_m != 1) {
             outputs_turned(p, product, m0, i, j);
-                continue;
+            continue;
         }
         product->y = destination(p, m0, i, j);
         product->y_m = 1, product->y_row = c->d_row, product->y_col = c->d_col;

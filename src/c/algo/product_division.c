@@ -42,6 +42,11 @@ static int is_in_place(const cgc_geometry *s, const cgc_kernels *kernels, cgc_pr
     return s->sw == 1 && s->xw == 1 && s->xh >= s->w && s->ow >= kernels->width;
 }
 
+int64_t cgc_scratch_outputs(const cgc_division *cut) {
+    const int64_t width = cut->kernels->width; /* to which columns are rounded up, see balance */
+    return CGC_SCRATCH_BYTES / (cgc_ceil_div(cut->cols, width) * width * (int64_t)cut->s.size);
+}
+
 /* Rows and columns of a tile whose sheet stays in cache. */
 static void cut_sheet(cgc_division *cut, const cgc_correlation *c) {
     const int64_t most = SHEET_BYTES / c->source.size, cached = CACHED / c->source.size;
@@ -61,7 +66,7 @@ static void cut_sheet(cgc_division *cut, const cgc_correlation *c) {
  * that does not double the lines that are copied; then columns; then the outputs, each part of which copies the lines
  * again.
  */
-static void balance(cgc_division *cut, int threads) {
+static void balance(cgc_division *cut, const cgc_correlation *c, int threads) {
     const cgc_geometry *s = &cut->s;
     const int64_t width = cut->kernels->width, whole = cgc_max(1, s->n * cgc_ceil_div(s->g, cut->gang));
     const int64_t col_tiles = cgc_ceil_div(s->ow, cut->cols), rest = whole * col_tiles;
@@ -71,7 +76,10 @@ static void balance(cgc_division *cut, int threads) {
     cut->row_tiles = cgc_ceil_div(s->oh, cut->rows);
     tiles = cgc_max(col_tiles, cgc_min(threads / (whole * cut->row_tiles), s->ow / SHORTEST));
     cut->cols = cgc_ceil_div(s->ow, tiles);
-    if (tiles > 1 && cut->kind == CGC_BY_PIXELS) cut->cols = cgc_ceil_div(cut->cols, width) * width;
+    const int64_t vectors = cgc_ceil_div(cut->cols, width) * width;
+    if (tiles > 1 && cut->kind == CGC_BY_PIXELS &&
+        (cut->in_place || cgc_sheet_of(c, cut->rows, vectors).elements <= SHEET_BYTES / s->size))
+        cut->cols = vectors;
     cut->col_tiles = cgc_ceil_div(s->ow, cut->cols);
     tiles = whole * cut->row_tiles * cut->col_tiles;
     if (cut->kind == CGC_BY_OUTPUTS && tiles < threads)
@@ -84,11 +92,13 @@ cgc_division cgc_divide(const cgc_geometry *geometry, const cgc_kernels *kernels
     const cgc_geometry *s = &cut.s;
     cgc_correlation c = cgc_forward_correlation(s);
     cut.in_place = is_in_place(s, kernels, kind);
-    /* Where channels are neighbours, they are turned a whole vector at a time. */
-    if (kind == CGC_BY_PIXELS && s->yw != 1)
-        cut.gang = cgc_min(s->g, cgc_ceil_div(kernels->width, cgc_min(s->cg, s->f)));
-    c.planes *= cut.gang;
     cut.cols = cgc_min(s->ow, COLUMNS);
+    /* Where channels are neighbours, they are turned a whole vector at a time, if the scratch holds as many. */
+    if (kind == CGC_BY_PIXELS && s->yw != 1 && !cut.in_place) {
+        const int64_t fit = cgc_scratch_outputs(&cut) / s->f;
+        cut.gang = cgc_max(1, cgc_min(fit, cgc_min(s->g, cgc_ceil_div(kernels->width, cgc_min(s->cg, s->f)))));
+    }
+    c.planes *= cut.gang;
     if (cut.in_place) {
         cut.rows = cgc_max(1, cgc_min(s->oh, CACHED / (s->size * s->cg * cut.cols)));
     } else {
@@ -96,7 +106,7 @@ cgc_division cgc_divide(const cgc_geometry *geometry, const cgc_kernels *kernels
         const cgc_sheet whole = cgc_sheet_of(&c, cgc_min(s->oh, CGC_SHEET_LINES), cgc_min(s->ow, COLUMNS));
         cut.elements = cgc_min(whole.elements, SHEET_BYTES / s->size);
     }
-    balance(&cut, threads);
+    balance(&cut, &c, threads);
     if (!cut.in_place) cut.sheet = cgc_sheet_of(&c, cut.rows, cut.cols);
     c.planes /= cut.gang;
     cut.weights = cgc_weight_blocks_of(&c, kernels, kind, s->g, s->n * cut.row_tiles * cut.col_tiles > 1);

@@ -32,6 +32,9 @@ typedef struct cgc_product_workspace {
 
 cgc_product_workspace cgc_product_workspace_of(const cgc_division *cut);
 
+/* Of how many outputs, of all groups of a gang, the scratch holds one row of a tile; at least 1. */
+int64_t cgc_scratch_outputs(const cgc_division *cut);
+
 /* How a run of this kind is cut; the run itself and the offsets are still to be filled in. */
 cgc_division cgc_divide(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind,
                         int threads);
