@@ -85,6 +85,12 @@ def test_long_rows_of_many_outputs(c, g, f, dtype):
         check(Problem(c=c, g=g, f=f, h=3, w=w, kh=3, kw=3, pt=1, pb=1, pl=1, pr=1, memory="NHWC", dtype=dtype))
 
 
+def test_more_planes_than_one_sheet_holds():
+    p = Problem(c=224, g=4, h=14, w=100, kh=5, kw=7, dh=3, dw=3, pt=2, pb=1, pr=1, memory="NHWC", dtype="float64")
+    check(p)
+    check(p.but(dtype="float32", c=448))
+
+
 @given(st.data())
 def test_random_problems(data):
     draw = data.draw

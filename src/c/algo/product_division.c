@@ -47,6 +47,22 @@ int64_t cgc_scratch_outputs(const cgc_division *cut) {
     return CGC_SCRATCH_BYTES / (cgc_ceil_div(cut->cols, width) * width * (int64_t)cut->s.size);
 }
 
+/*
+ * Where channels are neighbours, they are turned a whole vector at a time: so many groups, if the scratch holds their
+ * outputs and a sheet of at least a vector their planes.
+ */
+static int64_t gang_of(const cgc_division *cut, cgc_correlation c) {
+    const cgc_geometry *s = &cut->s;
+    const int64_t planes = c.planes, cols = cgc_min(cut->cols, cut->kernels->width);
+    int64_t gang = cgc_min(s->g, cgc_ceil_div(cut->kernels->width, cgc_min(s->cg, s->f)));
+    gang = cgc_max(1, cgc_min(gang, cgc_scratch_outputs(cut) / s->f));
+    for (; gang > 1; gang--) {
+        c.planes = planes * gang;
+        if (cgc_sheet_of(&c, 1, cols).elements <= SHEET_BYTES / s->size) break;
+    }
+    return gang;
+}
+
 /* Rows and columns of a tile whose sheet stays in cache. */
 static void cut_sheet(cgc_division *cut, const cgc_correlation *c) {
     const int64_t most = SHEET_BYTES / c->source.size, cached = CACHED / c->source.size;
@@ -93,11 +109,7 @@ cgc_division cgc_divide(const cgc_geometry *geometry, const cgc_kernels *kernels
     cgc_correlation c = cgc_forward_correlation(s);
     cut.in_place = is_in_place(s, kernels, kind);
     cut.cols = cgc_min(s->ow, COLUMNS);
-    /* Where channels are neighbours, they are turned a whole vector at a time, if the scratch holds as many. */
-    if (kind == CGC_BY_PIXELS && s->yw != 1 && !cut.in_place) {
-        const int64_t fit = cgc_scratch_outputs(&cut) / s->f;
-        cut.gang = cgc_max(1, cgc_min(fit, cgc_min(s->g, cgc_ceil_div(kernels->width, cgc_min(s->cg, s->f)))));
-    }
+    if (kind == CGC_BY_PIXELS && s->yw != 1 && !cut.in_place) cut.gang = gang_of(&cut, c);
     c.planes *= cut.gang;
     if (cut.in_place) {
         cut.rows = cgc_max(1, cgc_min(s->oh, CACHED / (s->size * s->cg * cut.cols)));
