@@ -24,6 +24,14 @@ const void *copied(bench *t, int which, const void *table, size_t size) {
     return block;
 }
 
+int64_t draw_offsets(bench *t, int64_t k, int64_t length) {
+    const int64_t reach = k > 1 ? rng_range(&t->random, 0, 40) : 0;
+    for (int64_t i = 0; i < k; i++) t->off[i] = (ptrdiff_t)rng_range(&t->random, 0, reach);
+    if (k > 0) t->off[0] = 0;
+    if (k > 1) t->off[k - 1] = (ptrdiff_t)reach;
+    return k > 0 ? reach + length : 0;
+}
+
 void *output(bench *t, int64_t count) {
     void *block = operand(t, OUT, count);
     free(t->expected);

@@ -38,6 +38,9 @@ void *operand(bench *t, int which, int64_t count);
 /* The same bytes as in `table`, which are no elements. */
 const void *copied(bench *t, int which, const void *table, size_t size);
 
+/* Sets the offsets of k runs of `length` elements, of which one begins and one ends the block; its size. */
+int64_t draw_offsets(bench *t, int64_t k, int64_t length);
+
 /* The block that is written, with what it holds now as the first guess of what is expected. */
 void *output(bench *t, int64_t count);
 

@@ -7,15 +7,6 @@
 
 static int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
-/* Offsets of k runs of `length` elements, of which one begins and one ends the block. Returns the block's size. */
-static int64_t draw_offsets(bench *t, int64_t k, int64_t length) {
-    const int64_t reach = k > 1 ? rng_range(&t->random, 0, 40) : 0;
-    for (int64_t i = 0; i < k; i++) t->off[i] = (ptrdiff_t)rng_range(&t->random, 0, reach);
-    if (k > 0) t->off[0] = 0;
-    if (k > 1) t->off[k - 1] = (ptrdiff_t)reach;
-    return k > 0 ? reach + length : 0;
-}
-
 /* What the product should write. */
 static void expect_product(bench *t, const cgc_product *p) {
     for (int64_t j = 0; j < p->m; j++)

@@ -1,7 +1,6 @@
 /*
  * The kernel tables against plain loops, bit for bit: every instruction set of this machine, both dtypes, all small
- * sizes, operands between guard pages. Only this one, test_stencil_kernel and
- * test_pixel_kernels look behind the public header.
+ * sizes, operands between guard pages. The four tests of kernels are the only ones that look behind the public header.
  * Usage: test_kernels [rounds] [seed]; CGCONV_TEST_ROUNDS and CGCONV_TEST_SEED do the same.
  */
 #include <math.h>
@@ -10,15 +9,6 @@
 #include <string.h>
 
 #include "kernel_bench.h"
-
-/* Offsets of k runs of `length` elements, of which one begins and one ends the block. Returns the block's size. */
-static int64_t draw_offsets(bench *t, int64_t k, int64_t length) {
-    const int64_t reach = k > 1 ? rng_range(&t->random, 0, 40) : 0;
-    for (int64_t i = 0; i < k; i++) t->off[i] = (ptrdiff_t)rng_range(&t->random, 0, reach);
-    if (k > 0) t->off[0] = 0;
-    if (k > 1) t->off[k - 1] = (ptrdiff_t)reach;
-    return k > 0 ? reach + length : 0;
-}
 
 /* ---- one function each ----------------------------------------------------------------------------------------- */
 

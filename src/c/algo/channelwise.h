@@ -1,4 +1,4 @@
-/* The three ways of a channel-wise correlation, one channel per group. They must not know the pass. */
+/* The four ways of a channel-wise correlation, one channel per group. They must not know the pass. */
 #ifndef CGC_CHANNELWISE_H
 #define CGC_CHANNELWISE_H
 
@@ -9,7 +9,7 @@
 size_t cgc_planes_workspace(const cgc_geometry *s);
 void cgc_planes_run(const cgc_run *run);
 
-/* The same where output rows share source lines, which are then read once for four rows. */
+/* The same where output rows share source lines: a line is read once for all rows of a tile. For the forward pass. */
 int cgc_stencil_serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass);
 size_t cgc_stencil_workspace(const cgc_geometry *s, const cgc_kernels *kernels);
 void cgc_stencil_run(const cgc_run *run);

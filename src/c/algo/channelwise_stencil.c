@@ -53,25 +53,25 @@ int cgc_stencil_serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv
 }
 
 /*
- * The workspace: where lines begin, entries of the fringes, a line of constants, packed weights, the window and what
- * it is filled from.
+ * The workspace: where lines begin, entries of the fringes, a line of constants, packed weights, the window and its
+ * cells.
  */
 typedef struct parts {
-    size_t cells, constants, weights, window, panel, end;
+    size_t cells, constants, weights, window, copy, end;
 } parts;
 
 static parts parts_of(const cgc_correlation *c, const cgc_kernels *kernels) {
     const size_t size = (size_t)c->source.size;
     const int windowed = !direct(kernels, c);
-    const cgc_span longest = {cgc_min(c->cols, SPAN + TASK_ROWS), 0, cgc_max(c->c0, 0)};
+    const cgc_span longest = {cgc_min(c->cols, SPAN), 0, cgc_max(c->c0, 0)};
     const int64_t reach = cgc_span_reach(c, &longest, kernels->stencil_lanes[0]);
     parts at;
-    at.cells = cgc_round_up((LINES + CGC_WINDOW_LINES * (size_t)windowed) * sizeof(ptrdiff_t));
+    at.cells = cgc_round_up(LINES * sizeof(ptrdiff_t)); /* more than a window has */
     at.constants = at.cells + cgc_round_up(2 * CGC_FRINGE_CELLS * sizeof(int32_t));
     at.weights = at.constants + cgc_round_up((size_t)cgc_max(reach, 1) * size);
     at.window = at.weights + cgc_round_up(WEIGHTS * size);
-    at.panel = at.window + cgc_round_up(windowed ? sizeof(cgc_window) : 0);
-    at.end = at.panel + cgc_round_up(windowed ? CGC_WINDOW_ELEMENTS * size : 0);
+    at.copy = at.window + cgc_round_up(windowed ? sizeof(cgc_window) : 0);
+    at.end = at.copy + cgc_round_up(windowed ? CGC_WINDOW_ELEMENTS * size : 0);
     return at;
 }
 
@@ -154,7 +154,7 @@ static void run_windowed(part *p, int64_t i, int64_t rows, int64_t g0, int64_t g
     const cgc_kernels *kernels = p->cut->run->kernels;
     const ptrdiff_t size = c->source.size;
     ptrdiff_t *lines = (ptrdiff_t *)p->local;
-    char *cells = p->local + p->cut->at.panel;
+    char *cells = p->local + p->cut->at.copy;
     cgc_window *window = (cgc_window *)(p->local + p->cut->at.window);
     cgc_window_open(window, kernels, c, i, rows, cells);
     for (int64_t line = 0; line < window->lines; line++) lines[line] = (ptrdiff_t)line * window->pitch;
@@ -210,8 +210,8 @@ void cgc_stencil_run(const cgc_run *run) {
     const double plane = (double)(c->rows * c->cols) * (double)c->m * (double)(c->ku * c->kv);
     const int64_t wanted = run->threads > 1 ? 4 * run->threads : 1; /* tasks, so that uneven ones even out */
     const int64_t planes = cgc_max(1, s->n * s->g);
-    cut.groups = cgc_max(1, cgc_min(cgc_min(s->g, 1 + (int64_t)(TASK_TERMS / plane)), planes / wanted));
-    if (run->threads == 1) cut.groups = s->g;
+    const int64_t shared = cgc_min(1 + (int64_t)(TASK_TERMS / plane), planes / wanted); /* groups of a task */
+    cut.groups = run->threads == 1 ? s->g : cgc_max(1, cgc_min(s->g, shared));
     cut.group_blocks = cgc_ceil_div(s->g, cut.groups);
     cut.rows = cgc_ceil_div(cgc_ceil_div(c->rows, cgc_ceil_div(wanted, planes)), TASK_ROWS) * TASK_ROWS;
     cut.row_blocks = cgc_ceil_div(c->rows, cut.rows);

@@ -16,15 +16,6 @@ cgc_correlation cgc_forward_correlation(const cgc_geometry *s) {
     };
 }
 
-static int64_t gcd(int64_t a, int64_t b) {
-    while (b) {
-        const int64_t r = a % b;
-        a = b;
-        b = r;
-    }
-    return a;
-}
-
 /*
  * Along one axis, the taps of a filter of k cells that meet padded cell `cell` (counted from the padded edge): those
  * with cell - tap*dilation a multiple of the stride. They are first, first + step, ...; each steps `source` back
@@ -36,7 +27,7 @@ typedef struct taps {
 } taps;
 
 static taps taps_of_phase(int64_t cell, int64_t k, int64_t stride, int64_t dilation) {
-    const int64_t common = gcd(stride, dilation);
+    const int64_t common = cgc_gcd(stride, dilation);
     taps t = {0, 0, stride / common, 0, -dilation / common};
     while (t.first < cgc_min(k, t.step) && (cell - t.first * dilation) % stride) t.first++;
     if (t.first == cgc_min(k, t.step)) return t;

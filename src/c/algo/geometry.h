@@ -38,6 +38,15 @@ static inline char *cgc_at(const void *p, ptrdiff_t offset, ptrdiff_t size) { re
 static inline int64_t cgc_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t cgc_max(int64_t a, int64_t b) { return a > b ? a : b; }
 
+static inline int64_t cgc_gcd(int64_t a, int64_t b) {
+    while (b) {
+        const int64_t r = a % b;
+        a = b;
+        b = r;
+    }
+    return a;
+}
+
 /* a / b rounded up; a >= 0, b >= 1. */
 static inline int64_t cgc_ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 

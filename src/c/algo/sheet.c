@@ -12,17 +12,8 @@ enum {
     MOST_REACH = 65536, /* columns from the first tap to the last */
 };
 
-static int64_t gcd(int64_t a, int64_t b) {
-    while (b) {
-        const int64_t r = a % b;
-        a = b;
-        b = r;
-    }
-    return a;
-}
-
 /* Tap t falls into phase (t * reach) % step; the phases repeat after so many taps. */
-static int64_t period(int64_t step, int64_t reach) { return step / gcd(step, reach); }
+static int64_t period(int64_t step, int64_t reach) { return step / cgc_gcd(step, reach); }
 
 int cgc_sheet_serves(const cgc_correlation *c) {
     if (c->planes < 1 || c->ku < 1 || c->kv < 1 || c->r_u < 1 || c->c_v < 1 || c->r_i < 1) return 0;

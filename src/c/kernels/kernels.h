@@ -87,7 +87,7 @@ typedef struct cgc_kernels {
     int width; /* numbers in a vector */
 
     /*
-     * The one micro-kernel of matrix products. With m < mr and p < nr:
+     * A product of packed panels, for backward_input and what the other two do not serve. With m < mr and p < nr:
      *     acc[m*ld + p] += sum over i < k of  w[i*mr + m] * b[off[i] + p]
      * acc is read and written in place; all mr*nr cells of it, and nr cells behind every b + off[i], exist.
      * k may be 0.

@@ -17,7 +17,6 @@
 #define PRODUCT_PIXELS 6
 #define REDUCE_TAPS_1 6
 #define REDUCE_TAPS_2 3
-#define STENCIL_REGISTERS 16
 #define REGISTERS 16
 #include "tables_template.h"
 

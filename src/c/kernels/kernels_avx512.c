@@ -17,7 +17,6 @@
 #define PRODUCT_PIXELS 14
 #define REDUCE_TAPS_1 8
 #define REDUCE_TAPS_2 6
-#define STENCIL_REGISTERS 32
 #define STENCIL_GRADES
 #define REGISTERS 32
 #include "tables_template.h"

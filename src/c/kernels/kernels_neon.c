@@ -17,7 +17,6 @@
 #define PRODUCT_PIXELS 12
 #define REDUCE_TAPS_1 6
 #define REDUCE_TAPS_2 3
-#define STENCIL_REGISTERS 32
 #define REGISTERS 32
 #include "tables_template.h"
 

@@ -15,6 +15,5 @@
 #define PRODUCT_PIXELS 8
 #define REDUCE_TAPS_1 1
 #define REDUCE_TAPS_2 1
-#define STENCIL_REGISTERS 0
 #define REGISTERS 8
 #include "tables_template.h"

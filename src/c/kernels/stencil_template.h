@@ -4,7 +4,7 @@
  *
  * Parameters: those of tables_template.h, among them
  *   GRADE               the dtype, or one of its shorter vectors
- *   STENCIL_REGISTERS   of the machine, 16 or 32; 0: plain numbers, for which no filter is worth a kernel of its own
+ *   REGISTERS           of the machine; less than 16: plain numbers, for which no filter is worth a kernel of its own
  *   STENCIL_SHORT       if defined, GRADE has shorter vectors, which serve narrow planes alone
  *
  * A plane is cut into tiles. Weights are held in registers while it lasts, as many as fit beside the sums; each other
@@ -276,7 +276,7 @@ typedef int K(stencil_fn)(const cgc_stencil *s);
 #define BEYOND(l, r) .left = l, .right = r
 #define TILE(r, v) .rows = r, .vectors = v
 
-#if STENCIL_REGISTERS == 32
+#if REGISTERS >= 32
 #define TALL 7
 #define HELD(n) .held = n
 #else
@@ -284,7 +284,7 @@ typedef int K(stencil_fn)(const cgc_stencil *s);
 #define HELD(n) .held = 0
 #endif
 
-#if STENCIL_REGISTERS
+#if REGISTERS >= 16
 KERNEL(narrow_3_1, .narrow = 1, .dense = 1, FILTER(3, 1), TILE(7, 1), HELD(9))
 KERNEL(narrow_3_2, .narrow = 1, .dense = 1, FILTER(3, 2), TILE(7, 1), HELD(9))
 KERNEL(narrow_5_1, .narrow = 1, .dense = 1, FILTER(5, 1), TILE(7, 1))
@@ -295,7 +295,7 @@ KERNEL(narrow_any_1, .narrow = 1, .step = 1, TILE(4, 1))
 KERNEL(narrow_any_2, .narrow = 1, .step = 2, TILE(2, 1))
 
 #ifndef STENCIL_SHORT
-#if STENCIL_REGISTERS
+#if REGISTERS >= 16
 KERNEL(wide_3_1, FILTER(3, 1), TILE(TALL, 1), BEYOND(1, 2), .dense = 1, HELD(9))
 KERNEL(wide_3_dilated, FILTER(3, 1), TILE(4, 1), BEYOND(1, 2), HELD(9))
 KERNEL(wide_3_2, FILTER(3, 2), TILE(TALL, 1), BEYOND(1, 3), .dense = 1, HELD(9))
@@ -317,7 +317,7 @@ KERNEL(wide_any_2, .step = 2, TILE(2, 2))
 #undef HELD
 
 static K(stencil_fn) *K(stencil_choose_narrow)(const cgc_stencil *s) {
-#if STENCIL_REGISTERS
+#if REGISTERS >= 16
     const int size = s->kh == s->kw && s->dilation_h == 1 && s->dilation_w == 1 ? (int)K(least)(s->kh, 9) : 0;
     if (size == 3)
         return s->step == 1 ? K(narrow_3_1) : K(narrow_3_2);
@@ -331,7 +331,7 @@ static K(stencil_fn) *K(stencil_choose_narrow)(const cgc_stencil *s) {
 
 #ifndef STENCIL_SHORT
 static void K(stencil_run_wide)(const cgc_stencil *s) {
-#if STENCIL_REGISTERS
+#if REGISTERS >= 16
     static const struct { /* what knows a filter, best first */
         int size, step, dense;
         K(stencil_fn) *run;
