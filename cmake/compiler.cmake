@@ -46,7 +46,8 @@ endif()
 function(cgconv_set_isa_flags)
   foreach(isa IN LISTS CGCONV_ISA_TABLES)
     string(TOUPPER ${isa} upper)
-    set_source_files_properties(${PROJECT_SOURCE_DIR}/src/c/kernels/kernels_${isa}.c
+    set(folder ${PROJECT_SOURCE_DIR}/src/c/kernels)
+    set_source_files_properties(${folder}/kernels_${isa}.c ${folder}/stencils_${isa}.c
       PROPERTIES COMPILE_OPTIONS "${CGCONV_${upper}_FLAGS}")
   endforeach()
 endfunction()

@@ -2,7 +2,7 @@
  * The kernel `taps` of channel-wise passes, see kernels.h.
  * It must not know the shape of the filter, nor where its pixels come from.
  *
- * Parameters: those of tables_template.h.
+ * Parameters: those of words_template.h.
  *
  * It cuts its outputs into tiles whose sums stay in registers. The last vector of a row of outputs is moved back
  * so that it ends with the row: outputs computed twice get the same bits twice. Only a row shorter than a vector

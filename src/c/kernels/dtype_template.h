@@ -1,7 +1,7 @@
 /*
  * All kernels of one dtype and their table. It must not know the machine.
  *
- * Parameters: those of tables_template.h.
+ * Parameters: those of words_template.h.
  */
 #include "gemm_template.h"
 
@@ -9,32 +9,7 @@
 
 #include "channelwise_template.h"
 
-#include "stencil_template.h"
-
-/* The stencil again, in shorter vectors, which waste fewer lanes on narrow planes. */
-#ifdef STENCIL_GRADES
-#define STENCIL_SHORT
-#undef GRADE
-#define GRADE EXPAND2(DTYPE, half)
-#include "stencil_template.h"
-#undef GRADE
-#define GRADE EXPAND2(DTYPE, quarter)
-#include "stencil_template.h"
-#undef STENCIL_SHORT
-#endif
-#undef GRADE
-#define GRADE DTYPE
-
-static void K(stencil)(const cgc_stencil *s) {
-#ifdef STENCIL_GRADES
-    if (s->lanes == WIDTH / 4)
-        EXPAND4(cgc, stencil_run, EXPAND2(DTYPE, quarter), ISA)(s);
-    else if (s->lanes == WIDTH / 2)
-        EXPAND4(cgc, stencil_run, EXPAND2(DTYPE, half), ISA)(s);
-    else
-#endif
-        K(stencil_run)(s);
-}
+void K(stencil)(const cgc_stencil *s); /* of stencils_template.h */
 
 #include "pixels_template.h"
 

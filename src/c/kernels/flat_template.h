@@ -2,7 +2,7 @@
  * The kernel of channel-wise passes over rows of few channels, see cgc_flat_rows in kernels.h.
  * It must not know where its lines come from.
  *
- * Parameters: those of tables_template.h.
+ * Parameters: those of words_template.h.
  *
  * A tile is some output rows by some vectors that meet the same channels, a period apart. It takes its lines one by
  * one, and each vector of pixels that it loads feeds every row that reads it: lines come in the order of u, so each

@@ -2,7 +2,7 @@
  * The micro-kernel of matrix products, see kernels.h.
  * It must not know how its operands were packed.
  *
- * Parameters: those of tables_template.h, among them
+ * Parameters: those of words_template.h, among them
  *   GEMM_ROWS, GEMM_VECTORS   the tile. Its rows x vectors accumulators, the vectors of b and one broadcast weight
  *                             together fill the register file.
  */

@@ -1,19 +1,4 @@
-/*
- * The kernels in plain C for CPUs without fused multiply-add; their bits differ from those of all other tables.
- * It must not know what they compute: that is in the templates.
- */
-#define CGC_NOFMA
-#include "simd_scalar.h"
-#include "tables.h"
+/* The kernels of isa_nofma.h. It must not know what they compute: that is in the templates. */
+#include "isa_nofma.h"
 
-#define ISA nofma
-#define FUSED 0
-#define GEMM_ROWS 4
-#define GEMM_VECTORS 4
-#define PRODUCT_REGISTERS 21
-#define PRODUCT_OUTPUTS 4
-#define PRODUCT_PIXELS 8
-#define REDUCE_TAPS_1 1
-#define REDUCE_TAPS_2 1
-#define REGISTERS 8
 #include "tables_template.h"

@@ -1,18 +1,4 @@
-/*
- * The kernels in plain C, exact on every machine; slow where libm has to do the fused multiply-add.
- * It must not know what they compute: that is in the templates.
- */
-#include "simd_scalar.h"
-#include "tables.h"
+/* The kernels of isa_scalar.h. It must not know what they compute: that is in the templates. */
+#include "isa_scalar.h"
 
-#define ISA scalar
-#define FUSED 1
-#define GEMM_ROWS 4
-#define GEMM_VECTORS 4
-#define PRODUCT_REGISTERS 21
-#define PRODUCT_OUTPUTS 4
-#define PRODUCT_PIXELS 8
-#define REDUCE_TAPS_1 1
-#define REDUCE_TAPS_2 1
-#define REGISTERS 8
 #include "tables_template.h"

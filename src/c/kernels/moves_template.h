@@ -2,7 +2,7 @@
  * Moves of pixels between arrays of different steps, see kernels.h.
  * They must not know what the arrays are.
  *
- * Parameters: those of tables_template.h.
+ * Parameters: those of words_template.h.
  */
 static void K(gather)(void *y_, const void *x_, ptrdiff_t x_step, int64_t count) {
     REAL *y = y_;

@@ -2,7 +2,7 @@
  * The kernel of channel-wise passes with vectors over channels, and the packing of its weights, see kernels.h.
  * They must not know where pixels come from, nor what is padding.
  *
- * Parameters: those of tables_template.h, among them
+ * Parameters: those of words_template.h, among them
  *   REGISTERS   of the machine: a tile's sums, the weights of some taps and one pixel share them
  *
  * A tile is some output pixels of a row, for one vector of channels. It takes taps of a filter row together, so that

@@ -3,7 +3,7 @@
  * vectors over pixels, `gemm_outputs` with vectors over outputs. They must not know how their operands came to lie
  * where they lie.
  *
- * Parameters: those of tables_template.h, among them
+ * Parameters: those of words_template.h, among them
  *   PRODUCT_REGISTERS   vectors that a tile of `gemm_pixels` may hold: its sums, as many of x, and a broadcast weight
  *   PRODUCT_OUTPUTS     the most outputs of a tile of `gemm_pixels`, 4 or 8
  *   PRODUCT_PIXELS      the most pixels of a tile of `gemm_outputs`, of two vectors each

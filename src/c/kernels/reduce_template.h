@@ -2,7 +2,7 @@
  * The kernels of the weight gradient, reduce and join, see kernels.h.
  * They must not know which pixels they are given.
  *
- * Parameters: those of tables_template.h, among them
+ * Parameters: those of words_template.h, among them
  *   LANES                          partial sums per output, a multiple of WIDTH
  *   REDUCE_TAPS_1, REDUCE_TAPS_2   the most taps of a tile of one row of a, and of two; at most 8
  */

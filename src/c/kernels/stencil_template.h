@@ -2,7 +2,7 @@
  * The stencil kernel, see stencil.h: each vector of source cells that is read feeds every output row that uses it.
  * It must not know where its lines come from.
  *
- * Parameters: those of tables_template.h, among them
+ * Parameters: those of words_template.h, among them
  *   GRADE               the dtype, or one of its shorter vectors
  *   REGISTERS           of the machine; less than 16: plain numbers, for which no filter is worth a kernel of its own
  *   STENCIL_SHORT       if defined, GRADE has shorter vectors, which serve narrow planes alone
