@@ -38,7 +38,10 @@ def test_an_unknown_peer_is_an_error_that_names_the_known_ones(run):
     assert "'nosuch' is none of torch, onnxruntime, openvino, ncnn, opencv; or say none" in err
 
 
-@pytest.mark.parametrize("options", [("--plan",), ("--layout", "NHWC"), ("--dtype", "float64"), ("--threads", "2")])
+@pytest.mark.parametrize("options", [
+    ("--plan",), ("--layout", "NHWC"), ("--dtype", "float64"), ("--threads", "2"),
+    ("--pass", "backward_input"), ("--pass", "backward_weight"),
+])  # fmt: skip
 def test_ours_can_be_measured_in_each_of_its_ways(run, options):
     status, out, _ = run("bench", TINY, "--peers", "none", *GIVEN, *options)
     assert status == 0 and "\ntiny " in out
@@ -60,6 +63,7 @@ def test_the_csv_has_a_line_for_each_problem_and_contender(run, tmp_path, monkey
     assert rows[0]["flops"] == str(problem(TINY).flops) and rows[0]["bytes"] == str(4 * problem(TINY).cells)
     assert (rows[0]["pass"], rows[0]["dtype"], rows[0]["layout"], rows[0]["threads"]) == (
         "forward", "float32", "NCHW", "1")  # fmt: skip
+    assert all(float(row["peak_mib"] or 0) >= 0 for row in rows)
     assert all(float(row["us"]) > 0 for row in rows if row["contender"] in ("cgconv", "good"))
     assert (rows[3]["us"], rows[3]["note"]) == ("", "no luck")
     assert rows[2]["us"] == rows[2]["gflops"] == "" and rows[2]["note"].startswith("wrong: ")

@@ -12,8 +12,9 @@ import pytest
 import cgconv
 from benching import TINY, Friend, cannot, flipped, in_float64, problem
 from cgconv.command.bench import peers
-from cgconv.command.bench.case import Case, Ours
-from cgconv.command.bench.measure import Wrong, measure
+from cgconv.command.bench.case import PASSES, Case, Ours
+from cgconv.command.bench.measure import measure
+from cgconv.command.bench.truth import Wrong
 from cgconv.command.usage import UsageError
 
 # ---- verification --------------------------------------------------------------------------------------------------
@@ -78,6 +79,16 @@ def test_a_peer_that_fails_is_noted_and_the_others_go_on():
     assert outcome.wrong == ["friend"] and outcome.best_peer is None and outcome.ratio is None
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux says how much memory was resident")
+def test_the_memory_that_a_peer_takes_at_its_peak_is_measured():
+    def with_a_lot(case):
+        lot = np.ones(5 << 23, "uint8")
+        return in_float64(case) * lot[0].astype(case.dtype)
+
+    outcome = measured(Friend("friend", with_a_lot))
+    assert outcome.growth["friend"].nbytes >= 1 << 25 > outcome.growth["cgconv"].nbytes
+
+
 def test_a_peer_that_has_no_such_convolution_is_not_wrong():
     outcome = measured(Friend("friend", cannot))
     assert outcome.notes == {"friend": "no luck"} and outcome.wrong == []
@@ -95,10 +106,18 @@ def test_ours_is_refused_if_a_bit_of_the_last_output_is_off(words):
         measure(case, "forward", Friend("cgconv", nearly), [], rounds=1, seconds=1e-6)
 
 
+def test_a_peer_without_gradients_is_not_wrong():
+    case = Case(problem(TINY), "float32", threads=1)
+    outcome = measure(case, "backward_input", Ours("0", "NCHW", False), [Friend("friend", cannot)], 1, seconds=1e-6)
+    assert outcome.notes == {"friend": "no gradients"} and outcome.wrong == []
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_plan_that_is_used_again_computes_the_same_as_conv2d(dtype):
+@pytest.mark.parametrize("pass_name", PASSES)
+def test_a_plan_that_is_used_again_computes_the_same_as_the_function(pass_name, dtype):
     case = Case(problem(TINY), dtype, threads=1)
-    calls = [Ours("0", layout, reuse).forward(case) for layout in ("NCHW", "NHWC") for reuse in (False, True)]
+    ways = [Ours("0", layout, reuse) for layout in ("NCHW", "NHWC") for reuse in (False, True)]
+    calls = [getattr(ours, pass_name)(case) for ours in ways]
     results = [np.ascontiguousarray(call.result(call.run())).tobytes() for call in calls]
     assert len(set(results)) == 1
 
@@ -123,11 +142,12 @@ SHAPES = [
 
 @pytest.mark.parametrize("words", SHAPES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("pass_name", PASSES)
 @pytest.mark.parametrize("name", EVERY_PEER)
-def test_a_peer_computes_the_convolution_or_says_what_it_lacks(name, dtype, words):
+def test_a_peer_computes_the_convolution_or_says_what_it_lacks(name, pass_name, dtype, words):
     case = Case(problem(words), dtype, threads=1)
     friends = peers.contenders((name,), 1)
-    outcome = measure(case, "forward", Ours("0", "NCHW", reuse_plan=False), friends, rounds=1, seconds=1e-6)
+    outcome = measure(case, pass_name, Ours("0", "NCHW", reuse_plan=False), friends, rounds=1, seconds=1e-6)
     assert outcome.wrong == [], outcome.notes
     for friend in friends:
         assert friend.name in outcome.seconds or outcome.notes[friend.name].startswith(("no ", "only "))

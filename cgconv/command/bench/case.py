@@ -5,16 +5,18 @@ It says what every contender looks like, and must not know any of them, nor cloc
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
+from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ... import Plan, conv2d
+from ... import Plan, conv2d, conv2d_backward_input, conv2d_backward_weight
 from .problems import Problem
 
 __all__ = ["PASSES", "Call", "Cannot", "Case", "Contender", "Ours", "needs_float32", "needs_zero_padding"]
 
-PASSES = ("forward",)  # each is the name of a method of every contender
+PASSES = ("forward", "backward_input", "backward_weight")  # names of methods of contenders
 
 
 class Cannot(Exception):
@@ -37,18 +39,26 @@ class Case:
         if problem.is_image_filter:
             self.weight[:] = self.weight[0]  # as the libraries for images have it
 
+    @cached_property
+    def dy(self) -> np.ndarray:
+        """The gradient of the output."""
+        return _uniform(np.random.default_rng(1), self.problem.y_shape, self.dtype)
+
 
 class Call(NamedTuple):
     """What is timed, and how to read what it returns."""
 
     run: Callable[[], Any]
     result: Callable[[Any], np.ndarray]
-    """The result in NCHW, from what `run` returned."""
+    """The result in NCHW, or a gradient of the weights in OIHW, from what `run` returned."""
     note: str = ""
 
 
 class Contender(Protocol):
-    """A library in one of its ways to be used. It has one method per pass, which prepares all that is not timed."""
+    """A library in one of its ways to be used.
+
+    It has a method for each pass that it can do, `forward` at least, which prepares all that is not timed.
+    """
 
     name: str
     version: str
@@ -74,6 +84,24 @@ class Ours:
         plan = Plan(x.shape, weight.shape, dtype=case.dtype, **keywords)
         out = np.empty(plan.output_shape, case.dtype)
         return Call(lambda: plan.forward(x, weight, out=out), self._nchw)
+
+    def backward_input(self, case: Case) -> Call:
+        dy, weight = self._laid_out(case.dy), case.weight
+        shape = self._laid_out(case.x).shape
+        keywords = {**case.problem.keywords, "layout": self._layout, "threads": case.threads}
+        if not self._reuse_plan:
+            return Call(lambda: conv2d_backward_input(dy, weight, shape, **keywords), self._nchw)
+        plan = Plan(shape, weight.shape, dtype=case.dtype, **keywords)
+        out = np.empty(shape, case.dtype)
+        return Call(lambda: plan.backward_input(dy, weight, out=out), self._nchw)
+
+    def backward_weight(self, case: Case) -> Call:
+        x, dy, shape = self._laid_out(case.x), self._laid_out(case.dy), case.weight.shape
+        keywords = {**case.problem.keywords, "layout": self._layout, "threads": case.threads}
+        if not self._reuse_plan:
+            return Call(lambda: conv2d_backward_weight(x, dy, shape, **keywords), itemgetter(0))
+        plan = Plan(x.shape, shape, dtype=case.dtype, **keywords)
+        return Call(lambda: plan.backward_weight(x, dy), itemgetter(0))
 
     def _laid_out(self, nchw: np.ndarray) -> np.ndarray:
         return nchw if self._layout == "NCHW" else np.ascontiguousarray(nchw.transpose(0, 2, 3, 1))

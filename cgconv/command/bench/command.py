@@ -15,11 +15,12 @@ from ...storage import whole_file
 from ..usage import UsageError
 from .case import Case, Contender, Ours
 from .machine import Machine, processor
-from .measure import Outcome, Wrong, measure
+from .measure import Outcome, measure
 from .peers import contenders
 from .plot import draw, plot_format
 from .problems import Problem, find_problems
 from .report import Table, as_csv, as_markdown, summary
+from .truth import Wrong
 
 __all__ = ["bench"]
 
@@ -102,7 +103,8 @@ class _Run:
         """The lines above the table: everything that a reader needs to repeat it."""
         options = self._options
         threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
-        called = "a reused plan" if options.plan else "conv2d"
+        function = "conv2d" if options.pass_name == "forward" else f"conv2d_{options.pass_name}"
+        called = "a reused plan" if options.plan else function
         load = f"load average {self._load:.2f} at the start"
         peers = ", ".join(f"{peer.name} {peer.version}" for peer in self._peers) or "none"
         return [

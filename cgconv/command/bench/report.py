@@ -12,7 +12,7 @@ __all__ = ["CSV_COLUMNS", "Table", "as_csv", "as_markdown", "summary"]
 
 CSV_COLUMNS = (
     "problem", "pass", "dtype", "layout", "threads", "contender", "version", "flops", "bytes", "floor_us", "us",
-    "gflops", "of_floor", "note",
+    "gflops", "of_floor", "peak_mib", "note",
 )  # fmt: skip
 
 
@@ -92,7 +92,10 @@ def as_csv(outcomes: Iterable[Outcome], run: Sequence[object], versions: dict[st
                 f"{seconds * 1e6:.3f}", f"{outcome.rate[name]:.3f}", f"{outcome.floor / seconds:.4f}"
             ]  # fmt: skip
             work = [outcome.problem.flops, outcome.nbytes, f"{outcome.floor * 1e6:.3f}"]
-            writer.writerow([outcome.problem.name, *run, name, version, *work, *times, outcome.notes.get(name, "")])
+            growth = outcome.growth[name].nbytes if name in outcome.growth else None
+            peak = "" if growth is None else f"{growth / 2**20:.2f}"
+            note = outcome.notes.get(name, "")
+            writer.writerow([outcome.problem.name, *run, name, version, *work, *times, peak, note])
     return text.getvalue()
 
 

@@ -39,6 +39,27 @@ class Torch:
         return Call(lambda: conv2d(pad(x, sides, mode, value), weight, **keywords), torch.Tensor.numpy)
 
 
+    def backward_input(self, case: Case) -> Call:
+        return self._backward(case, 0)
+
+    def backward_weight(self, case: Case) -> Call:
+        return self._backward(case, 1)
+
+    def _backward(self, case: Case, wanted: int) -> Call:
+        """Gradient `wanted` of input, weight; with that of the bias beside that of the weight, as ours has it."""
+        problem = case.problem
+        top, bottom, left, right = problem.pads
+        if (top, left) != (bottom, right) or (problem.padding_value != 0 and any(problem.pads)):
+            raise Cannot("no gradient in one call with this padding")
+        dy, x, weight = (torch.from_numpy(array).contiguous(memory_format=self._memory_format)
+                         for array in (case.dy, case.x, case.weight))  # fmt: skip
+        mask = [wanted == 0, wanted == 1, wanted == 1]
+        words: dict[str, Any] = problem.keywords
+        rest = ([dy.shape[1]], words["stride"], (top, left), words["dilation"], False, (0, 0), words["groups"], mask)
+        backward = torch.ops.aten.convolution_backward
+        return Call(lambda: backward(dy, x, weight, *rest), lambda gradients: gradients[wanted].numpy())
+
+
 def _pad_mode(value: str | float) -> tuple[str, float | None]:
     if not isinstance(value, str):
         return "constant", value
