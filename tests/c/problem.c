@@ -39,6 +39,11 @@ static void draw_input(rng *r, cgconv_spec *s) {
 }
 
 static void draw_channels(rng *r, cgconv_spec *s) {
+    if (rng_chance(r, 6)) { /* channel-wise, with vectors of channels to spare */
+        s->c = s->groups = rng_range(r, 16, 80);
+        s->filters_per_group = 1;
+        return;
+    }
     const int64_t cg = rng_chance(r, 40) ? 1 : rng_chance(r, 80) ? rng_range(r, 1, 5) : rng_range(r, 6, 40);
     s->groups = rng_chance(r, 30) ? 1 : rng_chance(r, 80) ? rng_range(r, 1, 5) : rng_range(r, 6, 40);
     s->filters_per_group = rng_chance(r, 80) ? rng_range(r, 1, 4) : rng_range(r, 5, 20);

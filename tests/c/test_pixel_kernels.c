@@ -66,6 +66,18 @@ static const void *const *draw_pointers(bench *t, const void **pointers, int64_t
     return pointers;
 }
 
+/* Makes some lines of a table, each `pitch` pointers, blank: all their pixels are one of zeros, which is returned. */
+static const void *draw_blanks(bench *t, const void **pointers, int64_t count, int64_t pitch, int64_t channels) {
+    char *blank = guarded_place(&t->memory[D], (size_t)channels * t->size, t->where);
+    const double zero = rng_chance(&t->random, 50) ? 0.0 : -0.0;
+    for (int64_t p = 0; p < channels; p++) put(t->dtype, blank, p, zero);
+    guarded_lock(&t->memory[D]);
+    for (int64_t e = 0; e < count; e += pitch)
+        if (rng_chance(&t->random, 30))
+            for (int64_t i = e; i < least(e + pitch, count); i++) pointers[i] = blank;
+    return blank;
+}
+
 /* A block of bias and weights whose vectors are made from C, terms of `channels` channels: [channel][1 + k]. */
 static void *pack_plainly(bench *t, const void *plain, int64_t channels, int64_t shift, int64_t terms) {
     const int64_t width = t->kernels->width;
@@ -99,6 +111,7 @@ static void test_pixels_of(bench *t, const shape *f, int64_t rows, int64_t cols,
     const int64_t count = f->kh && f->kw ? (rows - 1) * src_row + (f->kh - 1) * src_u + wide : 0;
     if (!CHECK(count <= POINTERS, "%lld pointers", (long long)count)) return;
     const void *const *src = draw_pointers(t, pointers, count, channels);
+    const void *blank = rng_chance(&t->random, 50) ? draw_blanks(t, pointers, count, src_u, channels) : NULL;
     const void *plain = operand(t, C, channels * terms);
     const void *w = pack_plainly(t, plain, channels, shift, terms);
     char *y = output(t, (rows - 1) * y_row + (cols - 1) * y_col + channels);
@@ -115,7 +128,7 @@ static void test_pixels_of(bench *t, const shape *f, int64_t rows, int64_t cols,
     const cgc_pixel_rows call = {
         .rows = rows, .cols = cols, .channels = channels, .shift = shift, .kh = f->kh, .kw = f->kw, .src = src,
         .src_row = (ptrdiff_t)src_row, .src_u = (ptrdiff_t)src_u, .step = (ptrdiff_t)f->step,
-        .dilation = (ptrdiff_t)f->dilation, .w = w,
+        .dilation = (ptrdiff_t)f->dilation, .blank = blank, .w = w,
         .y = y + (turned ? (cols - 1) * y_col : 0) * (ptrdiff_t)t->size, .y_row = (ptrdiff_t)y_row,
         .y_col = (ptrdiff_t)(turned ? -y_col : y_col), .lo = t->lo, .hi = t->hi,
     };

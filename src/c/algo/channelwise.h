@@ -1,4 +1,4 @@
-/* The four ways of a channel-wise correlation, one channel per group. They must not know the pass. */
+/* The five ways of a channel-wise correlation, one channel per group. They must not know the pass. */
 #ifndef CGC_CHANNELWISE_H
 #define CGC_CHANNELWISE_H
 
@@ -17,6 +17,11 @@ void cgc_stencil_run(const cgc_run *run);
 /* Vectors over channels, for channels that are neighbours in memory; for backward_input with one filter each. */
 size_t cgc_pixels_workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass);
 void cgc_pixels_run(const cgc_run *run);
+
+/* The same for planes: vectors of channels are turned first, and their results turned back. */
+int cgc_turned_serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass);
+size_t cgc_turned_workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass);
+void cgc_turned_run(const cgc_run *run);
 
 /* Vectors over pixels and channels together, for rows of few channels that are dense in the output. */
 int cgc_flat_serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass);

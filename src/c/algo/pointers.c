@@ -84,7 +84,7 @@ void cgc_pointers_run(const cgc_plane *plane, const char *line, int64_t col, int
 }
 
 void cgc_pointers_fill(const cgc_pointers *p, const cgc_pointer_block *b, const cgc_correlation *c,
-                       const char *source, const char *constant, const void **table) {
+                       const char *source, const char *constant, const char *blank, const void **table) {
     const cgc_axis *high = &p->rows, *wide = &p->cols;
     const cgc_plane *plane = &c->source;
     const int64_t down = high->turned ? -1 : 1, right = wide->turned ? -1 : 1;
@@ -95,7 +95,7 @@ void cgc_pointers_fill(const cgc_pointers *p, const cgc_pointer_block *b, const 
                                           : (b->i + line % b->rows) * high->out + line / b->rows * high->dilation;
         const int64_t row = cgc_pad_source(plane->mode, high->origin + down * cell, plane->h);
         if (row < 0 || plane->w < 1) {
-            for (int64_t e = 0; e < b->pitch; e++) table[e] = constant;
+            for (int64_t e = 0; e < b->pitch; e++) table[e] = blank;
             continue;
         }
         const char *base = cgc_at(source, row * plane->row, plane->size);

@@ -47,9 +47,9 @@ typedef struct cgc_pointer_block {
 
 cgc_pointer_block cgc_pointers_block(const cgc_pointers *p, int64_t i, int64_t rows, int64_t j, int64_t cols);
 
-/* Fills it: pointers to pixels of the image at `source`, or to `constant`. */
+/* Fills it: pointers to pixels of the image at `source`, or to `constant`; lines of nothing else, to `blank`. */
 void cgc_pointers_fill(const cgc_pointers *p, const cgc_pointer_block *block, const cgc_correlation *c,
-                       const char *source, const char *constant, const void **table);
+                       const char *source, const char *constant, const char *blank, const void **table);
 
 /* Pointers to `count` pixels of one row, which begins at `line`: columns col, col + step ...; step is not 0. */
 void cgc_pointers_run(const cgc_plane *plane, const char *line, int64_t col, int64_t step, int64_t count,

@@ -37,7 +37,8 @@ typedef struct cgc_pixel_rows {
     int64_t rows, cols, channels, shift, kh, kw; /* shift: see `pack` */
     const void *const *src;
     ptrdiff_t src_row, src_u, step, dilation; /* in pointers; step and dilation are at least 1 */
-    const void *w;                            /* bias and weights, as `pack` packs 1 + kh*kw terms */
+    const void *blank; /* a pixel of zeros; a filter row whose first pixel it is has no other. NULL: there is none */
+    const void *w;     /* bias and weights, as `pack` packs 1 + kh*kw terms */
     void *y;
     ptrdiff_t y_row, y_col;
     double lo, hi;

@@ -8,6 +8,9 @@
  * A tile is some output pixels of a row, for one vector of channels. It takes taps of a filter row together, so that
  * each pixel is loaded once for all outputs of the tile that it feeds; the filter's rows come one by one, so each
  * output gets its terms in the order (u, v). Tiles at the ends are moved back, as in channelwise_template.h.
+ *
+ * A row of padding with zeros is not multiplied pixel by pixel: all its products are zeros (or NaN), and adding their
+ * sum is adding each of them, to the last bit: one +0 among them turns a sum of -0 into +0, as it would in the chain.
  */
 
 /*
@@ -43,6 +46,22 @@ static ALWAYS_INLINE void K(pixels_tap)(const int cols, const int masked, MASK m
     }
 }
 
+/* Adds a filter row's products with a zero, which may be -0, to the sums. */
+static ALWAYS_INLINE void K(pixels_blank)(int64_t kw, const int cols, VEC zero, const REAL *w, VEC *sum) {
+    VEC products[4];
+    UNROLL for (int t = 0; t < 4; t++)
+        products[t] = V(set)((REAL)-0.0);
+    int64_t v = 0;
+    for (; v + 4 <= kw; v += 4)
+        UNROLL for (int t = 0; t < 4; t++)
+            products[t] = V(fma)(V(load)(w + (v + t) * WIDTH), zero, products[t]);
+    for (; v < kw; v++)
+        products[0] = V(fma)(V(load)(w + v * WIDTH), zero, products[0]);
+    products[0] = V(add)(V(add)(products[0], products[1]), V(add)(products[2], products[3]));
+    UNROLL for (int j = 0; j < cols; j++)
+        sum[j] = V(add)(sum[j], products[0]);
+}
+
 /* The sums of a tile, clamped, to where its first output lies. */
 static ALWAYS_INLINE void K(pixels_out)(const cgc_pixel_rows *call, const int rows, const int cols, const int masked,
                                         MASK mask, VEC *sum, REAL *y) {
@@ -72,7 +91,10 @@ static ALWAYS_INLINE void K(pixels_tile)(const cgc_pixel_rows *call, const K(pix
         sum[j] = V(load)(w);
     w += WIDTH;
     for (int64_t u = 0; u < kh; u++, x += call->src_u) {
-        if (kind.kw) {
+        if (kw > 0 && x[0] == call->blank) {
+            K(pixels_blank)(kw, kind.cols, V(set)(*(const REAL *)call->blank), w, sum);
+            w += kw * WIDTH;
+        } else if (kind.kw) {
             K(pixels_taps)(kind.kw, kind.step, kind.cols, x, p, w, sum);
             w += kw * WIDTH;
         } else if (kind.step) {
