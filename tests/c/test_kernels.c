@@ -79,6 +79,29 @@ static void test_lines(bench *t) {
                 test_lines_of(t, rng_range(&t->random, 1, 4), cols, x_step, step);
 }
 
+static void test_weave_of(bench *t, int64_t rows, int64_t cols, int64_t step) {
+    const int64_t x_pitch = (cols + step - 1) / step + rng_range(&t->random, 0, 3);
+    const int64_t phase = rows * x_pitch + rng_range(&t->random, 0, 3), y_pitch = cols + rng_range(&t->random, 0, 3);
+    CASE(t, "weave rows=%lld cols=%lld step=%lld", (long long)rows, (long long)cols, (long long)step);
+    int64_t last = -1; /* of the cells that are read */
+    for (int64_t j = 0; j < cols; j++) {
+        const int64_t cell = (rows - 1) * x_pitch + j % step * phase + j / step;
+        last = cell > last ? cell : last;
+    }
+    const void *x = operand(t, A, last + 1);
+    void *y = output(t, cols ? (rows - 1) * y_pitch + cols : 0);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++)
+            expect(t, i * y_pitch + j, get(t->dtype, x, i * x_pitch + j % step * phase + j / step));
+    t->kernels->weave(rows, cols, x, (ptrdiff_t)x_pitch, (ptrdiff_t)phase, step, y, (ptrdiff_t)y_pitch);
+    check_output(t);
+}
+
+static void test_weave(bench *t) {
+    for (int64_t cols = 0; cols <= LARGEST; cols++)
+        for (int64_t step = 1; step <= 4; step++) test_weave_of(t, rng_range(&t->random, 1, 4), cols, step);
+}
+
 static void test_reduce_of(bench *t, int64_t count, int64_t m, int64_t k) {
     const int64_t lanes = t->kernels->lanes, a_pitch = count + rng_range(&t->random, 0, 3);
     CASE(t, "reduce count=%lld m=%lld k=%lld a_pitch=%lld", (long long)count, (long long)m, (long long)k,
@@ -196,6 +219,7 @@ static void test_table(bench *t) {
     test_gemm(t);
     test_taps(t);
     test_lines(t);
+    test_weave(t);
     test_reduce(t);
     test_reduce_of_a_negative_zero(t);
     test_join(t);

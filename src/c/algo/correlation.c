@@ -69,6 +69,45 @@ cgc_correlation cgc_correlation_at(const cgc_geometry *s, cgconv_pass pass, int6
                                     phase_grid(s->w, s->sw, index % phases));
 }
 
+/* Along one axis, of `extent` cells of dx and `k` of the filter, the window of dy (of `source` cells) of all phases. */
+typedef struct window {
+    int64_t extent, k, dilation, before, after;
+} window;
+
+static window window_of(int64_t extent, int64_t pad, int64_t k, int64_t stride, int64_t dilation, int64_t source) {
+    window w = {.extent = cgc_ceil_div(extent, stride), .dilation = stride == 1 ? dilation : 1};
+    int64_t first = INT64_MAX, last = INT64_MIN;
+    for (int64_t phase = 0; phase < cgc_min(stride, extent); phase++) {
+        const taps t = taps_of_phase(phase + pad, k, stride, dilation);
+        if (t.count == 0) continue;
+        first = cgc_min(first, t.source0 + (t.count - 1) * t.source);
+        last = cgc_max(last, t.source0);
+    }
+    if (last < first) return w;
+    w.k = (last - first) / w.dilation + 1;
+    w.before = -first;
+    w.after = last + w.extent - source;
+    return w;
+}
+
+cgc_geometry cgc_window_geometry(const cgc_geometry *s, cgconv_pass pass) {
+    cgc_geometry m = *s;
+    if (pass == CGCONV_FORWARD) return m;
+    const window rows = window_of(s->h, s->pt, s->kh, s->sh, s->dh, s->oh);
+    const window cols = window_of(s->w, s->pl, s->kw, s->sw, s->dw, s->ow);
+    m.c = s->oc, m.cg = s->f, m.h = s->oh, m.w = s->ow;
+    m.oc = s->c, m.f = s->cg, m.oh = rows.extent, m.ow = cols.extent;
+    m.kh = rows.k, m.dh = rows.dilation, m.pt = rows.before, m.pb = rows.after;
+    m.kw = cols.k, m.dw = cols.dilation, m.pl = cols.before, m.pr = cols.after;
+    m.sh = m.sw = 1;
+    m.mode = CGCONV_PAD_CONSTANT, m.value = 0;
+    m.lo = -HUGE_VAL, m.hi = HUGE_VAL;
+    m.xn = s->yn, m.xc = s->yc, m.xh = s->yh, m.xw = s->yw;
+    m.yn = s->xn, m.yc = s->xc, m.yh = s->sh * s->xh, m.yw = s->xw;
+    m.wo = s->wc, m.wc = s->wo;
+    return m;
+}
+
 int64_t cgc_correlation_rows(const cgc_geometry *s, cgconv_pass pass) {
     return pass == CGCONV_FORWARD ? s->oh : cgc_ceil_div(s->h, s->sh);
 }

@@ -44,6 +44,14 @@ cgc_correlation cgc_backward_correlation(const cgc_geometry *s, cgc_grid rows, c
 int64_t cgc_correlation_count(const cgc_geometry *s, cgconv_pass pass);
 cgc_correlation cgc_correlation_at(const cgc_geometry *s, cgconv_pass pass, int64_t index);
 
+/*
+ * The geometry of a forward pass over the same source: its cell (i, j) reads whatever cell (i, j) of any correlation
+ * of the pass reads, in a grid that holds all of it. The forward pass is its own; that of backward_input has the most
+ * rows and columns of any phase, a window of dy for a filter, and the steps of dx, its rows as far apart as those of
+ * a phase. Nothing may be read where no filter cell meets any phase: then its kh or kw is 0.
+ */
+cgc_geometry cgc_window_geometry(const cgc_geometry *s, cgconv_pass pass);
+
 /* The most output cells that any correlation of the pass has in a plane, and the most rows. */
 int64_t cgc_correlation_cells(const cgc_geometry *s, cgconv_pass pass);
 int64_t cgc_correlation_rows(const cgc_geometry *s, cgconv_pass pass);

@@ -1,8 +1,8 @@
 /*
  * The algorithm "grouped", for every problem: it takes the cheapest of the ways to compute a matrix product per
- * group, which are also algorithms of their own: "grouped-pixels" and "grouped-outputs" for the forward pass, and
- * "grouped-packed", im2col + GEMM, for every correlation, cut into blocks of outputs and cells. It must not know
- * padding modes or instruction sets.
+ * group, which are also algorithms of their own: "grouped-pixels" and "grouped-outputs", which serve almost every
+ * correlation, and "grouped-packed", im2col + GEMM, cut into blocks of outputs and cells, which serves all. It must
+ * not know padding modes or instruction sets.
  */
 #include "../platform/threads.h"
 #include "fold.h"
@@ -79,40 +79,45 @@ static void packed_run(const cgc_run *run) {
 
 /* ---- products whose sums stay in registers --------------------------------------------------------------------- */
 
-static int pixels_supports(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+static int product_supports(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
     (void)kernels;
-    return pass == CGCONV_FORWARD && cgc_product_serves(s, CGC_BY_PIXELS);
+    return cgc_product_serves(s, pass);
 }
-static int outputs_supports(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
-    (void)kernels;
-    return pass == CGCONV_FORWARD && cgc_product_serves(s, CGC_BY_OUTPUTS);
+
+static cgc_booking product_book(const cgc_geometry *s, const cgc_kernels *kernels, cgc_product_kind kind,
+                                cgconv_pass pass, int threads) {
+    cgc_booking booking = cgc_product_book(s, kernels, kind, pass, threads);
+    if (pass == CGCONV_BACKWARD_INPUT && cgc_fold_workspace(s, kernels) > booking.per_thread)
+        booking.per_thread = cgc_fold_workspace(s, kernels);
+    return booking;
 }
 
 static cgc_booking pixels_book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
-    (void)pass;
-    return cgc_product_book(s, kernels, CGC_BY_PIXELS, threads);
+    return product_book(s, kernels, CGC_BY_PIXELS, pass, threads);
 }
 static cgc_booking outputs_book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
-    (void)pass;
-    return cgc_product_book(s, kernels, CGC_BY_OUTPUTS, threads);
+    return product_book(s, kernels, CGC_BY_OUTPUTS, pass, threads);
 }
 
-static void pixels_run(const cgc_run *run) { cgc_product_run(run, CGC_BY_PIXELS); }
-static void outputs_run(const cgc_run *run) { cgc_product_run(run, CGC_BY_OUTPUTS); }
+static void product_run(const cgc_run *run, cgc_product_kind kind) {
+    cgc_product_run(run, kind);
+    if (run->pass == CGCONV_BACKWARD_INPUT) cgc_fold(run);
+}
 
-const cgc_algorithm cgc_grouped_pixels = {"grouped-pixels", pixels_supports, pixels_book, pixels_run};
-const cgc_algorithm cgc_grouped_outputs = {"grouped-outputs", outputs_supports, outputs_book, outputs_run};
+static void pixels_run(const cgc_run *run) { product_run(run, CGC_BY_PIXELS); }
+static void outputs_run(const cgc_run *run) { product_run(run, CGC_BY_OUTPUTS); }
+
+const cgc_algorithm cgc_grouped_pixels = {"grouped-pixels", product_supports, pixels_book, pixels_run};
+const cgc_algorithm cgc_grouped_outputs = {"grouped-outputs", product_supports, outputs_book, outputs_run};
 const cgc_algorithm cgc_grouped_packed = {"grouped-packed", packed_supports, packed_book, packed_run};
 
 /* ---- the choice ------------------------------------------------------------------------------------------------ */
 
 static const cgc_algorithm *choose(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
-    const int pixels = pixels_supports(s, kernels, pass), outs = outputs_supports(s, kernels, pass);
-    if (pixels && outs)
-        return cgc_product_cost(s, kernels, CGC_BY_PIXELS) <= cgc_product_cost(s, kernels, CGC_BY_OUTPUTS)
-                   ? &cgc_grouped_pixels
-                   : &cgc_grouped_outputs;
-    return pixels ? &cgc_grouped_pixels : outs ? &cgc_grouped_outputs : &cgc_grouped_packed;
+    if (!cgc_product_serves(s, pass)) return &cgc_grouped_packed;
+    return cgc_product_cost(s, kernels, CGC_BY_PIXELS, pass) <= cgc_product_cost(s, kernels, CGC_BY_OUTPUTS, pass)
+               ? &cgc_grouped_pixels
+               : &cgc_grouped_outputs;
 }
 
 static int supports(const cgc_geometry *geometry, const cgc_kernels *kernels, cgconv_pass pass) {

@@ -1,4 +1,4 @@
-/* Running forward products, see product.h: feeding the kernels, and taking their results where they belong. */
+/* Running products, see product.h: feeding the kernels, and taking their results where they belong. */
 #include "product.h"
 
 #include "../platform/memory.h"
@@ -10,42 +10,70 @@ enum { TURNED = 32 }; /* outputs of a group whose results are turned together, a
 /* A task at work. */
 typedef struct part {
     const cgc_division *cut;
-    cgc_correlation c;
     cgc_image image;
     int64_t g, groups; /* the first of them, how many */
-    char *memory; /* the thread's workspace */
+    int64_t i, j;      /* the first row and column of the tile, in each phase */
+    int64_t rows, cols;
+    char *memory;      /* the thread's workspace */
     cgc_product_workspace at;
-    cgc_product product;
+    cgc_product product; /* source, bounds: what all have in common */
+    double bias[2 * CGC_LANES_F64]; /* of a block of outputs: two vectors of the dtype, aligned to it */
 } part;
 
-static char *destination(const part *p, int64_t m, int64_t i, int64_t j) {
-    const cgc_correlation *c = &p->c;
-    return cgc_at(p->image.destination, p->g * c->d_group + m * c->d_m + i * c->d_row + j * c->d_col,
+/* What a task does in one phase: the tile's rows and columns from i, j on that the phase has. */
+typedef struct piece {
+    const part *part;
+    const cgc_phase *phase;
+    const cgc_correlation *c;
+    int64_t i, j, rows, cols;
+} piece;
+
+static piece piece_of(const part *p, int64_t row_phase, int64_t col_phase) {
+    const cgc_phase *phase = &p->cut->phases[row_phase * p->cut->col_phases + col_phase];
+    piece e = {.part = p, .phase = phase, .c = &phase->c, .i = p->i, .j = p->j};
+    e.rows = cgc_max(0, cgc_min(p->rows, e.c->rows - p->i));
+    e.cols = cgc_max(0, cgc_min(p->cols, e.c->cols - p->j));
+    return e;
+}
+
+static cgc_product product_of(const piece *e) {
+    cgc_product product = e->part->product;
+    product.rows = e->rows, product.cols = e->cols;
+    product.k = e->c->planes * e->c->ku * e->c->kv;
+    product.off = e->phase->offsets;
+    return product;
+}
+
+/* Where output m of row r of the piece goes. */
+static char *destination(const piece *e, int64_t m, int64_t r) {
+    const cgc_correlation *c = e->c;
+    return cgc_at(e->part->image.destination,
+                  c->d0 + e->part->g * c->d_group + m * c->d_m + (e->i + r) * c->d_row + e->j * c->d_col,
                   c->source.size);
 }
 
 /* The offset of each term, from the first cell of a tile. */
-static void set_offsets(const cgc_division *cut, ptrdiff_t *offsets) {
-    const cgc_correlation c = cgc_forward_correlation(&cut->s);
+static void set_offsets(const cgc_division *cut, const cgc_correlation *c, ptrdiff_t *offsets) {
+    const cgc_correlation *w = &cut->window;
     if (!cut->in_place) {
-        cgc_sheet_offsets(&cut->sheet, &c, offsets);
+        cgc_sheet_offsets(&cut->sheet, w, c, offsets);
         return;
     }
-    for (int64_t plane = 0; plane < c.planes; plane++)
-        for (int64_t u = 0; u < c.ku; u++)
-            for (int64_t v = 0; v < c.kv; v++)
-                *offsets++ = (ptrdiff_t)(plane * c.s_plane + u * c.r_u * c.source.row + v * c.c_v * c.source.col);
+    for (int64_t plane = 0; plane < c->planes; plane++)
+        for (int64_t u = 0; u < c->ku; u++)
+            for (int64_t v = 0; v < c->kv; v++)
+                *offsets++ = (ptrdiff_t)(plane * c->s_plane + (c->r0 + u * c->r_u - w->r0) * c->source.row +
+                                         (c->c0 + v * c->c_v - w->c0) * c->source.col);
 }
 
-/* Prepares the source for the tile's rows from i and columns from j on. */
-static void feed(part *p, int64_t tile, int64_t i, int64_t j) {
-    const cgc_correlation *c = &p->c;
+/* Prepares the source for the tile. */
+static void feed(part *p, int64_t tile) {
     const cgc_division *cut = p->cut;
+    const cgc_correlation *c = &cut->window;
     cgc_product *product = &p->product;
     const char *source = cgc_at(p->image.source, p->g * c->s_group, c->source.size);
-    product->off = cut->offsets;
     if (cut->in_place) {
-        product->x = cgc_at(source, i * c->r_i * c->source.row + j * c->c_j * c->source.col, c->source.size);
+        product->x = cgc_at(source, p->i * c->r_i * c->source.row + p->j * c->c_j * c->source.col, c->source.size);
         product->x_row = c->r_i * c->source.row;
         product->x_col = c->c_j * c->source.col;
         return;
@@ -54,7 +82,7 @@ static void feed(part *p, int64_t tile, int64_t i, int64_t j) {
     cgc_correlation all = *c;
     all.planes *= p->groups;
     int64_t *filled = (int64_t *)p->memory;
-    cgc_sheet_fill(&cut->sheet, cut->kernels, &all, source, i, product->rows, j, product->cols,
+    cgc_sheet_fill(&cut->sheet, cut->kernels, &all, source, p->i, p->rows, p->j, p->cols,
                    *filled == tile && p->groups <= filled[1], cells, filled + 2);
     filled[0] = tile, filled[1] = p->groups;
     product->x = cells;
@@ -62,152 +90,241 @@ static void feed(part *p, int64_t tile, int64_t i, int64_t j) {
     product->x_col = 1;
 }
 
-/* From where outputs m of the pixels of the tile's rows go, to their place: rows become columns. */
-static void take_home(const part *p, int64_t m0, int64_t m, int64_t i, int64_t j, const char *from, ptrdiff_t pitch,
-                      int64_t rows, int64_t cols) {
-    const cgc_correlation *c = &p->c;
-    const cgc_kernels *kernels = p->cut->kernels;
-    const int64_t pixels = rows * cols, run = c->d_row == cols * c->d_col ? pixels : cols;
-    for (int64_t done = 0; done < pixels; done += run, i++) {
-        char *to = destination(p, m0, i, j);
-        if (p->cut->kind == CGC_BY_PIXELS)
-            kernels->transpose(m, run, cgc_at(from, done, c->source.size), pitch, to, c->d_col);
-        else
-            kernels->transpose(run, m, cgc_at(from, done * pitch, c->source.size), pitch, to, c->d_m);
-    }
-}
+/* ---- vectors over pixels --------------------------------------------------------------------------------------- */
 
 /* Outputs m0 .. m0+m-1 of the q-th group of the gang. */
-static void set_pixels_weights(part *p, int64_t q, int64_t m0, int64_t m) {
-    const cgc_correlation *c = &p->c;
+static void set_pixels_weights(const piece *e, cgc_product *product, int64_t q, int64_t m0, int64_t m) {
+    const part *p = e->part;
     const int64_t g = p->g + q;
-    cgc_product *product = &p->product;
-    const char *w = cgc_weights_of_group(&p->cut->weights, c, &p->image, p->cut->run->shared, g, &product->w_m);
-    product->w = cgc_at(w, m0 * product->w_m, c->source.size);
+    const char *w = cgc_weights_of_group(&e->phase->weights, e->c, p->image.weight, g, &product->w_m);
+    product->w = cgc_at(w, m0 * product->w_m, e->c->source.size);
     product->w_k = 1;
-    product->bias = p->image.bias ? cgc_at(p->image.bias, g * c->m + m0, c->source.size) : NULL;
+    product->bias = p->image.bias ? cgc_at(p->image.bias, g * e->c->m + m0, e->c->source.size) : NULL;
     product->m = m;
+    product->y_col = 1;
 }
 
-static void by_pixels(part *p, int64_t i, int64_t j) {
-    const cgc_correlation *c = &p->c;
-    const ptrdiff_t size = c->source.size;
-    cgc_product *product = &p->product;
-    product->y_col = 1;
-    if (c->d_col == 1) {
-        set_pixels_weights(p, 0, 0, c->m);
-        product->y = destination(p, 0, i, j);
-        product->y_m = c->d_m, product->y_row = c->d_row;
-        p->cut->kernels->gemm_pixels(product);
+/* Straight to where they belong. */
+static void pixels_home(const piece *e) {
+    cgc_product product = product_of(e);
+    set_pixels_weights(e, &product, 0, 0, e->c->m);
+    product.y = destination(e, 0, 0);
+    product.y_m = e->c->d_m, product.y_row = e->c->d_row;
+    e->part->cut->kernels->gemm_pixels(&product);
+}
+
+/* From where outputs m of the piece's rows from r on lie, [m][pixels], to their place, [pixels][m]. */
+static void turn_pixels(const piece *e, int64_t m0, int64_t m, const char *from, int64_t r, int64_t rows) {
+    const cgc_correlation *c = e->c;
+    const int64_t pixels = rows * e->cols, run = c->d_row == e->cols * c->d_col ? pixels : e->cols;
+    for (int64_t done = 0; done < pixels; done += run, r++)
+        e->part->cut->kernels->transpose(m, run, cgc_at(from, done, c->source.size), pixels, destination(e, m0, r),
+                                         c->d_col);
+}
+
+/* Through the scratch, [m of all groups][pixels]; groups that share it are turned whole. */
+static void pixels_turned(const piece *e) {
+    const part *p = e->part;
+    const cgc_division *cut = p->cut;
+    const int64_t m_all = e->c->m, size = e->c->source.size;
+    if (!e->rows || !e->cols) return;
+    const int64_t most = cut->gang > 1 ? m_all : cgc_min(m_all, cgc_min(TURNED, cgc_scratch_outputs(cut)));
+    const int64_t rows = cgc_max(1, CGC_SCRATCH_BYTES / (most * p->groups * size) / e->cols);
+    cgc_product product = product_of(e);
+    for (int64_t m0 = 0; m0 < m_all; m0 += most)
+        for (int64_t r = 0; r < e->rows; r += rows) {
+            const int64_t m = cgc_min(most, m_all - m0);
+            product.rows = cgc_min(rows, e->rows - r);
+            product.y_row = product.cols, product.y_m = product.rows * product.cols;
+            for (int64_t q = 0; q < p->groups; q++) {
+                set_pixels_weights(e, &product, q, m0, m);
+                product.x = cgc_at(p->product.x, q * e->c->planes * cut->sheet.plane + r * product.x_row, size);
+                product.y = cgc_at(p->memory + p->at.scratch, q * m * product.y_m, size);
+                cut->kernels->gemm_pixels(&product);
+            }
+            turn_pixels(e, m0, m * p->groups, p->memory + p->at.scratch, r, product.rows);
+        }
+}
+
+/* The columns of all phases of a row, through the scratch, [phase][m][pixels]. */
+static void pixels_woven(const part *p, int64_t row_phase) {
+    const cgc_division *cut = p->cut;
+    const piece first = piece_of(p, row_phase, 0);
+    const int64_t m_all = first.c->m, size = first.c->source.size, phases = cut->col_phases;
+    const int64_t most = cgc_min(m_all, cgc_scratch_outputs(cut));
+    const int64_t rows = cgc_max(1, CGC_SCRATCH_BYTES / (most * phases * size) / first.cols);
+    for (int64_t m0 = 0; m0 < m_all; m0 += most)
+        for (int64_t r = 0; r < first.rows; r += rows) {
+            const int64_t m = cgc_min(most, m_all - m0), high = cgc_min(rows, first.rows - r);
+            const int64_t plane = high * first.cols;
+            int64_t cols = 0;
+            for (int64_t q = 0; q < phases; q++) {
+                const piece e = piece_of(p, row_phase, q);
+                cgc_product product = product_of(&e);
+                set_pixels_weights(&e, &product, 0, m0, m);
+                product.rows = high;
+                product.x = cgc_at(product.x, r * product.x_row, size);
+                product.y = cgc_at(p->memory + p->at.scratch, q * m * plane, size);
+                product.y_row = first.cols, product.y_m = plane;
+                cut->kernels->gemm_pixels(&product);
+                cols += e.cols;
+            }
+            for (int64_t k = 0; k < m; k++)
+                cut->kernels->weave(high, cols, cgc_at(p->memory + p->at.scratch, k * plane, size), first.cols,
+                                    m * plane, phases, destination(&first, m0 + k, r), first.c->d_row);
+        }
+}
+
+static void by_pixels(const part *p, int64_t row_phase) {
+    const cgc_division *cut = p->cut;
+    if (cut->s.yw == 1 && cut->col_phases > 1) {
+        pixels_woven(p, row_phase);
         return;
     }
-    /* Through the scratch, [m of all groups][pixels]; groups that share it are turned whole. */
-    const char *x = product->x;
-    const int64_t most = p->cut->gang > 1 ? c->m : cgc_min(c->m, cgc_min(TURNED, cgc_scratch_outputs(p->cut)));
-    const int64_t all = product->rows, width = most * p->groups;
-    const int64_t rows = cgc_max(1, CGC_SCRATCH_BYTES / (width * size) / product->cols);
-    for (int64_t m0 = 0; m0 < c->m; m0 += most)
-        for (int64_t r = 0; r < all; r += rows) {
-            const int64_t m = cgc_min(most, c->m - m0);
-            product->rows = cgc_min(rows, all - r);
-            product->y_row = product->cols, product->y_m = product->rows * product->cols;
-            for (int64_t q = 0; q < p->groups; q++) {
-                set_pixels_weights(p, q, m0, m);
-                product->x = cgc_at(x, q * c->planes * p->cut->sheet.plane + r * product->x_row, size);
-                product->y = cgc_at(p->memory + p->at.scratch, q * m * product->y_m, size);
-                p->cut->kernels->gemm_pixels(product);
-            }
-            take_home(p, m0, m * p->groups, i + r, j, p->memory + p->at.scratch, product->y_m, product->rows,
-                      product->cols);
-        }
-}
-
-/* A block of m outputs from m0 on, through the scratch, [pixels][whole vectors]. */
-static void outputs_turned(const part *p, const cgc_product *whole, int64_t m0, int64_t i, int64_t j) {
-    const ptrdiff_t size = p->c.source.size, width = whole->w_k;
-    const int64_t rows = cgc_max(1, CGC_SCRATCH_BYTES / (width * size) / whole->cols);
-    cgc_product product = *whole;
-    product.m = width;
-    product.y = p->memory + p->at.scratch;
-    product.y_m = 1, product.y_col = width, product.y_row = width * product.cols;
-    if (p->c.d_m == whole->rows * whole->cols) { /* where the results go, all in one piece */
-        product.ahead = destination(p, m0, i, j);
-        product.ahead_bytes = whole->m * p->c.d_m * size;
-    }
-    for (int64_t r = 0; r < whole->rows; r += rows) {
-        product.rows = cgc_min(rows, whole->rows - r);
-        product.x = cgc_at(whole->x, r * whole->x_row, size);
-        p->cut->kernels->gemm_outputs(&product);
-        take_home(p, m0, whole->m, i + r, j, product.y, width, product.rows, product.cols);
-        product.ahead_bytes = 0;
+    for (int64_t q = 0; q < cut->col_phases; q++) {
+        const piece e = piece_of(p, row_phase, q);
+        if (cut->s.yw == 1)
+            pixels_home(&e);
+        else
+            pixels_turned(&e);
     }
 }
 
-static void by_outputs(part *p, int64_t i, int64_t j, int64_t part_index) {
-    const cgc_correlation *c = &p->c;
+/* ---- vectors over outputs -------------------------------------------------------------------------------------- */
+
+/* Block b of the outputs of the piece. */
+static cgc_product block_of(const piece *e, int64_t b) {
+    const part *p = e->part;
     const cgc_division *cut = p->cut;
-    cgc_product *product = &p->product;
-    const int64_t blocks = cut->weights.blocks, b1 = blocks * (part_index + 1) / cut->parts;
-    for (int64_t b = blocks * part_index / cut->parts; b < b1; b++) {
-        const int64_t m0 = b * cut->weights.m;
-        const char *block = cgc_weight_block(&cut->weights, cut->kernels, c, &p->image, cut->run->shared,
-                                             p->memory + p->at.weights, p->g, b);
-        product->m = cgc_min(cut->weights.m, c->m - m0);
-        product->w_m = 1;
-        product->w_k = cgc_ceil_div(product->m, cut->kernels->width) * cut->kernels->width;
-        product->bias = block;
-        product->w = cgc_at(block, product->w_k, c->source.size);
-        if (c->d_m != 1) {
-            outputs_turned(p, product, m0, i, j);
-            continue;
-        }
-        product->y = destination(p, m0, i, j);
-        product->y_m = 1, product->y_row = c->d_row, product->y_col = c->d_col;
-        cut->kernels->gemm_outputs(product);
+    const cgc_weight_blocks *weights = &e->phase->weights;
+    cgc_product product = product_of(e);
+    product.m = cgc_min(weights->m, e->c->m - b * weights->m);
+    product.w = cgc_weight_block(weights, cut->kernels, e->c, p->image.weight, p->memory + p->at.weights, p->g, b);
+    product.w_m = 1;
+    product.w_k = cgc_ceil_div(product.m, cut->kernels->width) * cut->kernels->width;
+    product.bias = p->bias;
+    product.y_m = 1;
+    return product;
+}
+
+/* Straight to where they belong, phase by phase. */
+static void outputs_home(const part *p, int64_t row_phase, int64_t b) {
+    for (int64_t q = 0; q < p->cut->col_phases; q++) {
+        const piece e = piece_of(p, row_phase, q);
+        cgc_product product = block_of(&e, b);
+        product.y = destination(&e, b * e.phase->weights.m, 0);
+        product.y_row = e.c->d_row, product.y_col = e.c->d_col;
+        p->cut->kernels->gemm_outputs(&product);
     }
 }
+
+/* Through the scratch, [pixels of all columns][whole vectors]. */
+static void outputs_turned(const part *p, int64_t row_phase, int64_t b) {
+    const cgc_kernels *kernels = p->cut->kernels;
+    const piece first = piece_of(p, row_phase, 0);
+    const int64_t m0 = b * first.phase->weights.m, phases = p->cut->col_phases;
+    const ptrdiff_t size = first.c->source.size;
+    cgc_product products[CGC_MOST_PHASES];
+    int64_t cols = 0;
+    for (int64_t q = 0; q < phases; q++) {
+        const piece e = piece_of(p, row_phase, q);
+        products[q] = block_of(&e, b);
+        cols += e.cols;
+    }
+    const ptrdiff_t width = products[0].w_k;
+    const int64_t m = products[0].m, rows = cgc_max(1, CGC_SCRATCH_BYTES / (width * size) / cols);
+    if (first.c->d_m == first.rows * cols) { /* where the results go, all in one piece */
+        products[0].ahead = destination(&first, m0, 0);
+        products[0].ahead_bytes = m * first.c->d_m * size;
+    }
+    for (int64_t r = 0; r < first.rows; r += rows) {
+        const int64_t high = cgc_min(rows, first.rows - r), pixels = high * cols;
+        const int64_t run = first.c->d_row == cols ? pixels : cols;
+        char *scratch = p->memory + p->at.scratch;
+        for (int64_t q = 0; q < phases; q++) {
+            cgc_product product = products[q];
+            product.rows = high, product.m = width;
+            product.x = cgc_at(product.x, r * product.x_row, size);
+            product.y = cgc_at(scratch, q * width, size);
+            product.y_col = phases * width, product.y_row = width * cols;
+            kernels->gemm_outputs(&product);
+        }
+        for (int64_t done = 0, i = r; done < pixels; done += run, i++)
+            kernels->transpose(run, m, cgc_at(scratch, done * width, size), width, destination(&first, m0, i),
+                               first.c->d_m);
+        products[0].ahead_bytes = 0;
+    }
+}
+
+static void set_bias(part *p, int64_t b) {
+    const cgc_kernels *kernels = p->cut->kernels;
+    const cgc_correlation *c = &p->cut->window;
+    const int64_t block = p->cut->phases[0].weights.m, m0 = b * block;
+    kernels->fill(p->bias, 0, block);
+    if (!p->image.bias) return;
+    kernels->gather(p->bias, cgc_at(p->image.bias, p->g * c->m + m0, c->source.size), 1, cgc_min(block, c->m - m0));
+}
+
+static void by_outputs(part *p, int64_t row_phase, int64_t part_index) {
+    const cgc_division *cut = p->cut;
+    const int64_t blocks = cut->phases[0].weights.blocks, b1 = blocks * (part_index + 1) / cut->parts;
+    for (int64_t b = blocks * part_index / cut->parts; b < b1; b++) {
+        set_bias(p, b);
+        if (cut->window.d_m == 1)
+            outputs_home(p, row_phase, b);
+        else
+            outputs_turned(p, row_phase, b);
+    }
+}
+
+/* ---- the run --------------------------------------------------------------------------------------------------- */
 
 static void run_tile(void *context, int64_t task, int thread) {
     const cgc_division *cut = context;
     const cgc_geometry *s = &cut->s;
     const int64_t gangs = cgc_ceil_div(s->g, cut->gang), part_index = task % cut->parts, rest = task / cut->parts;
     const int64_t n = rest / gangs % s->n, tile = rest / gangs / s->n;
-    part p = {.cut = cut, .c = cgc_forward_correlation(s), .at = cgc_product_workspace_of(cut)};
+    part p = {.cut = cut, .at = cgc_product_workspace_of(cut), .product = {.lo = cut->window.lo, .hi = cut->window.hi}};
     p.g = rest % gangs * cut->gang;
     p.groups = cgc_min(cut->gang, s->g - p.g);
-    const int64_t row_tile = tile / cut->col_tiles, i = row_tile * cut->rows;
-    const int64_t j = tile % cut->col_tiles * cut->cols;
+    p.i = tile / cut->col_tiles * cut->rows, p.j = tile % cut->col_tiles * cut->cols;
+    p.rows = cgc_min(cut->rows, s->oh - p.i), p.cols = cgc_min(cut->cols, s->ow - p.j);
     p.image = cgc_image_at(cut->run, n);
     p.memory = cut->run->local + (size_t)thread * cut->run->local_size;
-    p.product.rows = cgc_min(cut->rows, s->oh - i);
-    p.product.cols = cgc_min(cut->cols, s->ow - j);
-    p.product.k = p.c.planes * p.c.ku * p.c.kv;
-    p.product.lo = p.c.lo, p.product.hi = p.c.hi;
-    feed(&p, tile, i, j);
-    if (cut->kind == CGC_BY_PIXELS)
-        by_pixels(&p, i, j);
-    else
-        by_outputs(&p, i, j, part_index);
+    feed(&p, tile);
+    for (int64_t row_phase = 0; row_phase < cut->row_phases; row_phase++) {
+        if (cut->kind == CGC_BY_PIXELS)
+            by_pixels(&p, row_phase);
+        else
+            by_outputs(&p, row_phase, part_index);
+    }
 }
 
 static void pack_block(void *context, int64_t task, int thread) {
     const cgc_division *cut = context;
-    const cgc_correlation c = cgc_forward_correlation(&cut->s);
-    const cgc_image image = cgc_image_at(cut->run, 0);
+    const int64_t tasks = cut->phases[0].weights.tasks;
+    const cgc_phase *phase = &cut->phases[task / tasks];
     (void)thread;
-    cgc_pack_weights(&cut->weights, cut->kernels, &c, &image, cut->run->shared, task);
+    if (!phase->weights.shared) return; /* they lie well as they are */
+    cgc_pack_weights(&phase->weights, cut->kernels, &phase->c, cut->run->weight, cut->run->shared + phase->packed,
+                     task % tasks);
 }
 
 void cgc_product_run(const cgc_run *run, cgc_product_kind kind) {
     const cgc_geometry *s = run->geometry;
     if (s->n == 0) return;
-    cgc_division cut = cgc_divide(s, run->kernels, kind, run->threads);
+    cgc_division cut = cgc_divide(s, run->kernels, kind, run->pass, run->threads);
+    const int64_t phases = cut.row_phases * cut.col_phases, tiles = cut.row_tiles * cut.col_tiles;
     cut.run = run;
-    ptrdiff_t *offsets = (ptrdiff_t *)(run->shared + cgc_round_up(cut.weights.shared));
-    set_offsets(&cut, offsets);
-    cut.offsets = offsets;
+    ptrdiff_t *offsets = (ptrdiff_t *)(run->shared + cut.shared);
+    for (int64_t i = 0; i < phases; i++) {
+        cgc_phase *phase = &cut.phases[i];
+        set_offsets(&cut, &phase->c, offsets);
+        phase->offsets = offsets;
+        if (phase->weights.shared) phase->weights.ready = run->shared + phase->packed;
+        offsets += phase->c.planes * phase->c.ku * phase->c.kv;
+    }
     for (int t = 0; t < run->threads; t++) *(int64_t *)(run->local + (size_t)t * run->local_size) = -1;
-    if (cut.weights.shared) cgc_parallel(run->threads, cut.weights.tasks, pack_block, &cut);
-    const int64_t tiles = cut.row_tiles * cut.col_tiles;
+    if (cut.shared) cgc_parallel(run->threads, phases * cut.phases[0].weights.tasks, pack_block, &cut);
     cgc_parallel(run->threads, tiles * s->n * cgc_ceil_div(s->g, cut.gang) * cut.parts, run_tile, &cut);
 }

@@ -1,4 +1,4 @@
-/* How forward products are cut, what they cost and which they are, see product.h and product_division.h. */
+/* How products are cut, what they cost and which they are, see product.h and product_division.h. */
 #include "product_division.h"
 
 #include <math.h>
@@ -20,7 +20,7 @@ cgc_product_workspace cgc_product_workspace_of(const cgc_division *cut) {
     cgc_product_workspace at;
     at.scratch = cgc_round_up((2 + CGC_SHEET_LINES) * sizeof(int64_t));
     at.weights = at.scratch + CGC_SCRATCH_BYTES;
-    at.sheet = at.weights + cgc_round_up(cut->weights.local);
+    at.sheet = at.weights + cgc_round_up(cut->phases[0].weights.local);
     at.end = at.sheet + cgc_round_up((size_t)(cut->elements * cut->s.size));
     return at;
 }
@@ -44,7 +44,7 @@ static int is_in_place(const cgc_geometry *s, const cgc_kernels *kernels, cgc_pr
 
 int64_t cgc_scratch_outputs(const cgc_division *cut) {
     const int64_t width = cut->kernels->width; /* to which columns are rounded up, see balance */
-    return CGC_SCRATCH_BYTES / (cgc_ceil_div(cut->cols, width) * width * (int64_t)cut->s.size);
+    return CGC_SCRATCH_BYTES / (cgc_ceil_div(cut->cols, width) * width * cut->col_phases * (int64_t)cut->s.size);
 }
 
 /*
@@ -102,13 +102,30 @@ static void balance(cgc_division *cut, const cgc_correlation *c, int threads) {
         cut->parts = cgc_min(cgc_ceil_div(s->f, 2 * width), cgc_ceil_div(threads, tiles));
 }
 
+/* The correlations of the pass, and where the packed weights of each lie. */
+static void set_phases(cgc_division *cut, const cgc_geometry *s, cgconv_pass pass) {
+    const int64_t count = cgc_correlation_count(s, pass);
+    const int often = count > 1 || s->n * cut->row_tiles * cut->col_tiles > 1;
+    for (int64_t i = 0; i < count; i++) {
+        cgc_phase *phase = &cut->phases[i];
+        phase->c = cgc_correlation_at(s, pass, i);
+        phase->weights = cgc_weight_blocks_of(&phase->c, cut->kernels, cut->kind, s->g, often);
+        phase->packed = cut->shared;
+        cut->shared += cgc_round_up(phase->weights.shared);
+        cut->terms += phase->c.planes * phase->c.ku * phase->c.kv;
+    }
+}
+
 cgc_division cgc_divide(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind,
-                        int threads) {
-    cgc_division cut = {.s = flatten(geometry), .kernels = kernels, .kind = kind, .gang = 1, .parts = 1};
-    const cgc_geometry *s = &cut.s;
-    cgc_correlation c = cgc_forward_correlation(s);
+                        cgconv_pass pass, int threads) {
+    const cgc_geometry flat = flatten(geometry), window = cgc_window_geometry(&flat, pass), *s = &window;
+    cgc_division cut = {.s = window, .kernels = kernels, .kind = kind, .gang = 1, .parts = 1};
+    cut.window = cgc_forward_correlation(s);
+    cut.col_phases = pass == CGCONV_FORWARD ? 1 : cgc_min(flat.sw, flat.w);
+    cut.row_phases = cgc_correlation_count(&flat, pass) / cut.col_phases;
+    cgc_correlation c = cut.window;
     cut.in_place = is_in_place(s, kernels, kind);
-    cut.cols = cgc_min(s->ow, COLUMNS);
+    cut.cols = cgc_min(s->ow, COLUMNS / cut.col_phases);
     if (kind == CGC_BY_PIXELS && s->yw != 1 && !cut.in_place) cut.gang = gang_of(&cut, c);
     c.planes *= cut.gang;
     if (cut.in_place) {
@@ -120,26 +137,34 @@ cgc_division cgc_divide(const cgc_geometry *geometry, const cgc_kernels *kernels
     }
     balance(&cut, &c, threads);
     if (!cut.in_place) cut.sheet = cgc_sheet_of(&c, cut.rows, cut.cols);
-    c.planes /= cut.gang;
-    cut.weights = cgc_weight_blocks_of(&c, kernels, kind, s->g, s->n * cut.row_tiles * cut.col_tiles > 1);
+    set_phases(&cut, &flat, pass);
     return cut;
 }
 
-int cgc_product_serves(const cgc_geometry *s, cgc_product_kind kind) {
-    (void)kind;
-    const cgc_correlation c = cgc_forward_correlation(s);
-    if (s->cg > TERMS / s->kh / s->kw || !cgc_sheet_serves(&c) || (c.d_col != 1 && c.d_m != 1)) return 0;
-    if ((double)s->g * (double)s->f * (double)(s->cg * s->kh * s->kw) > WEIGHTS) return 0;
-    return cgc_sheet_of(&c, 1, 1).elements <= SHEET_BYTES / s->size;
+int cgc_product_serves(const cgc_geometry *geometry, cgconv_pass pass) {
+    if (pass == CGCONV_BACKWARD_WEIGHT || (pass == CGCONV_BACKWARD_INPUT && (geometry->h < 1 || geometry->w < 1)))
+        return 0;
+    const int64_t planes = pass == CGCONV_FORWARD ? geometry->cg : geometry->f;
+    if (planes > TERMS / geometry->kh / geometry->kw || cgc_correlation_count(geometry, pass) > CGC_MOST_PHASES)
+        return 0;
+    const cgc_geometry s = cgc_window_geometry(geometry, pass);
+    const cgc_correlation c = cgc_forward_correlation(&s);
+    if (!cgc_sheet_serves(&c) || (c.d_col != 1 && c.d_m != 1)) return 0;
+    if ((double)s.g * (double)s.f * (double)(s.cg * geometry->kh * geometry->kw) > WEIGHTS) return 0;
+    return cgc_sheet_of(&c, 1, 1).elements <= SHEET_BYTES / s.size;
 }
 
-cgc_booking cgc_product_book(const cgc_geometry *s, const cgc_kernels *kernels, cgc_product_kind kind, int threads) {
-    const cgc_division cut = cgc_divide(s, kernels, kind, threads);
-    const size_t offsets = (size_t)(s->cg * s->kh * s->kw) * sizeof(ptrdiff_t);
-    return (cgc_booking){
-        .shared = cgc_round_up(cut.weights.shared) + cgc_round_up(offsets),
-        .per_thread = cgc_product_workspace_of(&cut).end,
-    };
+cgc_booking cgc_product_book(const cgc_geometry *s, const cgc_kernels *kernels, cgc_product_kind kind,
+                             cgconv_pass pass, int threads) {
+    cgc_booking most = {0, 0};
+    for (int t = 1; t <= threads; t++) { /* a run may get fewer threads than were planned, and is cut for those */
+        const cgc_division cut = cgc_divide(s, kernels, kind, pass, t);
+        const size_t shared = cut.shared + cgc_round_up((size_t)cut.terms * sizeof(ptrdiff_t));
+        const size_t local = cgc_product_workspace_of(&cut).end;
+        if (shared > most.shared) most.shared = shared;
+        if (local > most.per_thread) most.per_thread = local;
+    }
+    return most;
 }
 
 /*
@@ -152,19 +177,22 @@ cgc_booking cgc_product_book(const cgc_geometry *s, const cgc_kernels *kernels, 
  *     too much. A vector's share of the start of a tile costs 6. Weights must be turned first, for about a third of a
  *     multiply-add a number, and so must results (or, by pixels, where the outputs are neighbours), for twice that.
  */
-double cgc_product_cost(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind) {
-    const cgc_geometry s = flatten(geometry);
-    const double width = kernels->width, terms = (double)(s.cg * s.kh * s.kw), turn = 0.35, store = 10, start = 6;
-    const double rows = (double)s.oh, cols = (double)s.ow, pixels = rows * cols, f = (double)s.f;
+double cgc_product_cost(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind,
+                        cgconv_pass pass) {
+    const cgc_geometry flat = flatten(geometry), s = cgc_window_geometry(&flat, pass);
+    const double phases = (double)cgc_correlation_count(&flat, pass);
+    const double terms = (double)(s.cg * flat.kh * flat.kw), turn = 0.35, store = 10 * phases, start = 6 * phases;
+    const double width = kernels->width, rows = (double)s.oh, cols = (double)s.ow, f = (double)s.f;
+    const double pixels = rows * cols, turns = 2 * turn * pixels * f * phases;
     if (kind == CGC_BY_PIXELS) {
         const cgc_correlation c = cgc_forward_correlation(&s);
         const double pitch = is_in_place(&s, kernels, kind) ? (double)s.xh : (double)cgc_sheet_of(&c, 1, s.ow).pitch;
         const double line = ceil(((rows - 1) * pitch + cols) / width), apart = rows * ceil(cols / width);
         const double loads = 0.25 + 1.5 / (double)cgc_min(s.f, 8); /* for each multiply-add */
         return f * (terms + store) * (line < apart ? line : apart) * (loads > 1 ? loads : 1) +
-               (s.yw == 1 ? 0 : 2 * turn * pixels * f);
+               (s.yw == 1 ? 0 : turns);
     }
     const double vectors = ceil(f / width), images = (double)cgc_max(s.n, 1);
     return pixels * vectors * (terms + start) * (s.f > kernels->width ? 1 : 1.02) + turn * f * terms / images +
-           (s.yw == 1 ? 2 * turn * pixels * f : 0);
+           (s.yw == 1 ? turns : 0);
 }

@@ -1,5 +1,5 @@
 /*
- * How a forward product is cut into tasks and what a thread needs for one. It must not know how a task is run.
+ * How a product is cut into tasks and what a thread needs for one. It must not know how a task is run.
  */
 #ifndef CGC_PRODUCT_DIVISION_H
 #define CGC_PRODUCT_DIVISION_H
@@ -7,12 +7,27 @@
 #include "product_weights.h"
 #include "sheet.h"
 
-enum { CGC_SCRATCH_BYTES = 65536 }; /* for results on their way */
+enum {
+    CGC_SCRATCH_BYTES = 65536, /* for results on their way */
+    CGC_MOST_PHASES = 16,      /* of the stride */
+};
 
-/* How a run is cut: tasks by tile of rows, tile of columns, image, gang of groups, part of the outputs. */
+/* A correlation of the pass. */
+typedef struct cgc_phase {
+    cgc_correlation c;
+    const ptrdiff_t *offsets; /* of the terms, from the first cell of a tile's source */
+    cgc_weight_blocks weights;
+    size_t packed; /* where those that are shared begin in the shared memory */
+} cgc_phase;
+
+/*
+ * How a run is cut: tasks by tile of rows, tile of columns, image, gang of groups, part of the outputs. A task serves
+ * its rows and columns in every phase, from one window of the source.
+ */
 typedef struct cgc_division {
     const cgc_run *run;
-    cgc_geometry s; /* of planes made flat, see flatten */
+    cgc_geometry s;         /* the window's, of planes made flat, see flatten */
+    cgc_correlation window; /* its own forward correlation */
     const cgc_kernels *kernels;
     cgc_product_kind kind;
     int in_place;
@@ -20,9 +35,11 @@ typedef struct cgc_division {
     int64_t rows, cols; /* of a tile */
     int64_t row_tiles, col_tiles, parts;
     cgc_sheet sheet;
-    int64_t elements;          /* booked for it */
-    const ptrdiff_t *offsets; /* of the terms */
-    cgc_weight_blocks weights;
+    int64_t elements; /* booked for it */
+    int64_t row_phases, col_phases;
+    cgc_phase phases[CGC_MOST_PHASES]; /* row by row */
+    size_t shared;                     /* bytes of packed weights of all phases, the offsets follow */
+    int64_t terms;                     /* of all phases */
 } cgc_division;
 
 /* A thread's workspace: the tile that the sheet was last filled for and the map of the sheet's lines come first. */
@@ -37,6 +54,6 @@ int64_t cgc_scratch_outputs(const cgc_division *cut);
 
 /* How a run of this kind is cut; the run itself and the offsets are still to be filled in. */
 cgc_division cgc_divide(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind,
-                        int threads);
+                        cgconv_pass pass, int threads);
 
 #endif

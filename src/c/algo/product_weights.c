@@ -1,4 +1,4 @@
-/* Weights of forward products, see product_weights.h. */
+/* Weights of products, see product_weights.h. */
 #include "product_weights.h"
 
 /* The most bytes that a thread packs for itself. */
@@ -6,10 +6,9 @@ enum { LOCAL = 393216 };
 
 static int64_t terms_of(const cgc_correlation *c) { return c->planes * c->ku * c->kv; }
 
-/* Terms follow each other in memory. */
-static int in_order(const cgc_correlation *c) {
-    return c->w_v == 1 && c->w_u == c->kv && c->w_plane == c->ku * c->kv;
-}
+/* The terms of a plane follow each other in memory; those of all planes do. */
+static int taps_in_order(const cgc_correlation *c) { return c->w_v == 1 && c->w_u == c->kv; }
+static int in_order(const cgc_correlation *c) { return taps_in_order(c) && c->w_plane == c->ku * c->kv; }
 
 cgc_weight_blocks cgc_weight_blocks_of(const cgc_correlation *c, const cgc_kernels *kernels, cgc_product_kind kind,
                                        int64_t groups, int often) {
@@ -22,27 +21,31 @@ cgc_weight_blocks cgc_weight_blocks_of(const cgc_correlation *c, const cgc_kerne
         wide = cgc_ceil_div(c->m, kernels->width) * kernels->width;
     }
     w.tasks = groups * w.blocks;
-    w.group = (ptrdiff_t)(wide * (terms_of(c) + 1));
-    const size_t block = (size_t)(cgc_min(wide, w.m) * (terms_of(c) + 1) * c->source.size);
+    w.group = (ptrdiff_t)(wide * terms_of(c));
+    const size_t block = (size_t)(cgc_min(wide, w.m) * terms_of(c) * c->source.size);
     if (!w.packed) return w;
+    w.size = (size_t)groups * (size_t)w.group * (size_t)c->source.size;
     if (kind == CGC_BY_OUTPUTS && !often && block <= LOCAL)
         w.local = block;
     else
-        w.shared = (size_t)groups * (size_t)w.group * (size_t)c->source.size;
+        w.shared = w.size;
     return w;
 }
 
 static void pack_outputs(const cgc_weight_blocks *w, const cgc_kernels *kernels, const cgc_correlation *c,
-                         const cgc_image *image, int64_t g, int64_t b, char *to) {
+                         const char *weight, int64_t g, int64_t b, char *to) {
     const ptrdiff_t size = c->source.size;
     const int64_t m0 = b * w->m, m = cgc_min(w->m, c->m - m0), terms = terms_of(c);
     const int64_t wide = cgc_ceil_div(m, kernels->width) * kernels->width;
-    const char *weight = cgc_at(image->weight, c->w0 + g * c->w_group + m0 * c->w_m, size);
-    kernels->fill(to, 0, m < wide ? (terms + 1) * wide : wide);
-    if (image->bias) kernels->gather(to, cgc_at(image->bias, g * c->m + m0, size), 1, m);
-    to = cgc_at(to, wide, size);
+    weight = cgc_at(weight, c->w0 + g * c->w_group + m0 * c->w_m, size);
+    if (m < wide) kernels->fill(to, 0, terms * wide);
     if (in_order(c)) {
         kernels->transpose(m, terms, weight, c->w_m, to, wide);
+        return;
+    }
+    if (taps_in_order(c) && c->w_m != 1) {
+        for (int64_t k = 0; k < terms; k += c->ku * c->kv, weight = cgc_at(weight, c->w_plane, size))
+            kernels->transpose(m, c->ku * c->kv, weight, c->w_m, cgc_at(to, k * wide, size), wide);
         return;
     }
     cgc_term term = {0, 0, 0};
@@ -51,36 +54,37 @@ static void pack_outputs(const cgc_weight_blocks *w, const cgc_kernels *kernels,
                         m);
 }
 
-static void pack_pixels(const cgc_kernels *kernels, const cgc_correlation *c, const cgc_image *image, int64_t g,
+static void pack_pixels(const cgc_kernels *kernels, const cgc_correlation *c, const char *weight, int64_t g,
                         char *to) {
     const ptrdiff_t size = c->source.size;
-    for (int64_t m = 0; m < c->m; m++)
-        for (int64_t plane = 0; plane < c->planes; plane++)
-            for (int64_t u = 0; u < c->ku; u++, to = cgc_at(to, c->kv, size))
-                kernels->gather(to, cgc_at(image->weight, c->w0 + g * c->w_group + m * c->w_m + plane * c->w_plane +
-                                                              u * c->w_u, size), c->w_v, c->kv);
+    weight = cgc_at(weight, c->w0 + g * c->w_group, size);
+    const int64_t taps = c->ku * c->kv, runs = taps_in_order(c) ? cgc_min(c->ku, 1) : c->ku; /* of taps in a plane */
+    for (int64_t m = 0; m < c->m; m++, weight = cgc_at(weight, c->w_m, size), to = cgc_at(to, c->planes * taps, size))
+        for (int64_t u = 0; u < runs; u++)
+            kernels->lines(c->planes, taps / runs, cgc_at(weight, u * c->w_u, size), c->w_plane, c->w_v,
+                           cgc_at(to, u * (taps / runs), size), taps, 0, 1, 0);
 }
 
 void cgc_pack_weights(const cgc_weight_blocks *w, const cgc_kernels *kernels, const cgc_correlation *c,
-                      const cgc_image *image, char *shared, int64_t task) {
+                      const char *weight, char *packed, int64_t task) {
     const int64_t g = task / w->blocks, b = task % w->blocks;
-    char *group = cgc_at(shared, g * w->group, c->source.size);
+    char *group = cgc_at(packed, g * w->group, c->source.size);
     if (w->kind == CGC_BY_PIXELS)
-        pack_pixels(kernels, c, image, g, group);
+        pack_pixels(kernels, c, weight, g, group);
     else
-        pack_outputs(w, kernels, c, image, g, b, cgc_at(group, b * w->m * (terms_of(c) + 1), c->source.size));
+        pack_outputs(w, kernels, c, weight, g, b, cgc_at(group, b * w->m * terms_of(c), c->source.size));
 }
 
 const char *cgc_weight_block(const cgc_weight_blocks *w, const cgc_kernels *kernels, const cgc_correlation *c,
-                             const cgc_image *image, const char *shared, char *local, int64_t g, int64_t b) {
-    if (w->shared) return cgc_at(shared, g * w->group + b * w->m * (terms_of(c) + 1), c->source.size);
-    pack_outputs(w, kernels, c, image, g, b, local);
+                             const char *weight, char *local, int64_t g, int64_t b) {
+    if (w->ready) return cgc_at(w->ready, g * w->group + b * w->m * terms_of(c), c->source.size);
+    pack_outputs(w, kernels, c, weight, g, b, local);
     return local;
 }
 
-const char *cgc_weights_of_group(const cgc_weight_blocks *w, const cgc_correlation *c, const cgc_image *image,
-                                 const char *shared, int64_t g, ptrdiff_t *w_m) {
+const char *cgc_weights_of_group(const cgc_weight_blocks *w, const cgc_correlation *c, const char *weight, int64_t g,
+                                 ptrdiff_t *w_m) {
     *w_m = w->packed ? (ptrdiff_t)terms_of(c) : c->w_m;
-    return w->packed ? cgc_at(shared, g * w->group, c->source.size)
-                     : cgc_at(image->weight, c->w0 + g * c->w_group, c->source.size);
+    return w->packed ? cgc_at(w->ready, g * w->group, c->source.size)
+                     : cgc_at(weight, c->w0 + g * c->w_group, c->source.size);
 }

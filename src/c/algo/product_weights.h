@@ -1,5 +1,5 @@
 /*
- * The weights of forward products as the kernels want them, once for a run or block by block in a task. It must not
+ * The weights of products as the kernels want them, once for a run or block by block in a task. It must not
  * know sources, tiles or threads.
  */
 #ifndef CGC_PRODUCT_WEIGHTS_H
@@ -9,8 +9,8 @@
 #include "product.h"
 
 /*
- * For `gemm_outputs`: blocks of m outputs of a group, [1 + terms][width], the bias in front and the outputs rounded
- * up to whole vectors. For `gemm_pixels`: one block a group, [m][terms], or none where the weights lie so already.
+ * For `gemm_outputs`: blocks of m outputs of a group, [terms][outputs], the outputs rounded up to whole vectors. For
+ * `gemm_pixels`: one block a group, [m][terms], or none where the weights lie so already.
  */
 typedef struct cgc_weight_blocks {
     cgc_product_kind kind;
@@ -18,23 +18,25 @@ typedef struct cgc_weight_blocks {
     int64_t m, blocks;       /* outputs of a block, blocks of a group */
     int64_t tasks;           /* blocks of all groups */
     ptrdiff_t group;         /* elements of a group */
-    size_t shared, local;    /* bytes: of all blocks, if packed once for the run, else of one in each thread */
+    size_t size;             /* bytes of all blocks */
+    size_t shared, local;    /* `size`, if they are packed once for the run, else bytes of one in each thread */
+    const char *ready;       /* all blocks, if they have been packed */
 } cgc_weight_blocks;
 
 /* `often`: whether several tasks use the same block. */
 cgc_weight_blocks cgc_weight_blocks_of(const cgc_correlation *c, const cgc_kernels *kernels, cgc_product_kind kind,
                                        int64_t groups, int often);
 
-/* Packs block `task` of all into its place in the shared memory. */
+/* Packs block `task` of all into its place. */
 void cgc_pack_weights(const cgc_weight_blocks *w, const cgc_kernels *kernels, const cgc_correlation *c,
-                      const cgc_image *image, char *shared, int64_t task);
+                      const char *weight, char *packed, int64_t task);
 
 /* Block b of group g for `gemm_outputs`: where it lies, or packed into `local`. */
 const char *cgc_weight_block(const cgc_weight_blocks *w, const cgc_kernels *kernels, const cgc_correlation *c,
-                             const cgc_image *image, const char *shared, char *local, int64_t g, int64_t b);
+                             const char *weight, char *local, int64_t g, int64_t b);
 
 /* The weights of group g for `gemm_pixels`, and the step from output to output. */
-const char *cgc_weights_of_group(const cgc_weight_blocks *w, const cgc_correlation *c, const cgc_image *image,
-                                 const char *shared, int64_t g, ptrdiff_t *w_m);
+const char *cgc_weights_of_group(const cgc_weight_blocks *w, const cgc_correlation *c, const char *weight, int64_t g,
+                                 ptrdiff_t *w_m);
 
 #endif

@@ -44,12 +44,17 @@ cgc_sheet cgc_sheet_of(const cgc_correlation *c, int64_t rows, int64_t cols) {
     return sheet;
 }
 
-void cgc_sheet_offsets(const cgc_sheet *sheet, const cgc_correlation *c, ptrdiff_t *offsets) {
-    for (int64_t u = 0; u < c->ku; u++)
-        for (int64_t v = 0; v < c->kv; v++)
-            offsets[u * c->kv + v] =
+void cgc_sheet_offsets(const cgc_sheet *sheet, const cgc_correlation *window, const cgc_correlation *c,
+                       ptrdiff_t *offsets) {
+    const cgc_correlation *w = window;
+    for (int64_t tap_u = 0; tap_u < c->ku; tap_u++)
+        for (int64_t tap_v = 0; tap_v < c->kv; tap_v++) {
+            const int64_t u = (c->r0 + tap_u * c->r_u - w->r0) / w->r_u;
+            const int64_t v = (c->c0 + tap_v * c->c_v - w->c0) / w->c_v;
+            offsets[tap_u * c->kv + tap_v] =
                 (ptrdiff_t)((u % sheet->row_phases * sheet->col_phases + v % sheet->col_phases) * sheet->phase +
-                            u * c->r_u / c->r_i * sheet->pitch + v * c->c_v / c->c_j);
+                            u * w->r_u / w->r_i * sheet->pitch + v * w->c_v / w->c_j);
+        }
     const int64_t taps = c->ku * c->kv;
     for (int64_t k = taps; k < c->planes * taps; k++) offsets[k] = offsets[k - taps] + sheet->plane;
 }

@@ -29,8 +29,12 @@ int cgc_sheet_serves(const cgc_correlation *c);
 
 cgc_sheet cgc_sheet_of(const cgc_correlation *c, int64_t rows, int64_t cols);
 
-/* The offset of each term. */
-void cgc_sheet_offsets(const cgc_sheet *sheet, const cgc_correlation *c, ptrdiff_t *offsets);
+/*
+ * The offset of each term of c, from the first cell of a sheet that was made for `window`: c itself, or a correlation
+ * that reads all that c reads, in the same steps, see cgc_window_geometry.
+ */
+void cgc_sheet_offsets(const cgc_sheet *sheet, const cgc_correlation *window, const cgc_correlation *c,
+                       ptrdiff_t *offsets);
 
 /*
  * Fills the sheet for output rows i .. i+rows-1, columns j .. j+cols-1, no more than it holds, of a group whose

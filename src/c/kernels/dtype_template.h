@@ -41,6 +41,7 @@ static const cgc_kernels K(table) = {
     .stencil_lanes = {WIDTH},
 #endif
     .lines = K(lines),
+    .weave = K(weave),
     .reduce = K(reduce),
     .join = K(join),
     .gather = K(gather),

@@ -88,7 +88,7 @@ typedef struct cgc_kernels {
     int width; /* numbers in a vector */
 
     /*
-     * A product of packed panels, for backward_input and what the other two do not serve. With m < mr and p < nr:
+     * A product of packed panels, for what the other two do not serve. With m < mr and p < nr:
      *     acc[m*ld + p] += sum over i < k of  w[i*mr + m] * b[off[i] + p]
      * acc is read and written in place; all mr*nr cells of it, and nr cells behind every b + off[i], exist.
      * k may be 0.
@@ -149,6 +149,13 @@ typedef struct cgc_kernels {
      */
     void (*lines)(int64_t rows, int64_t cols, const void *x, ptrdiff_t x_pitch, ptrdiff_t x_step, void *y,
                   ptrdiff_t y_pitch, int64_t first, int64_t step, ptrdiff_t phase);
+
+    /*
+     * The way back: takes columns from where they lie split. With i < rows, j < cols; step is at least 1:
+     *     y[i*y_pitch + j] = x[i*x_pitch + j % step * phase + j / step]
+     */
+    void (*weave)(int64_t rows, int64_t cols, const void *x, ptrdiff_t x_pitch, ptrdiff_t phase, int64_t step,
+                  void *y, ptrdiff_t y_pitch);
 
     /*
      * Products summed over pixels, for the gradient of the weights. With j < m, i < k, l < lanes:

@@ -99,6 +99,39 @@ static void K(lines)(int64_t rows, int64_t cols, const void *x_, ptrdiff_t x_pit
     }
 }
 
+/* The elements of a line in turn from `even` and from `odd`. */
+static ALWAYS_INLINE void K(join_line)(REAL *y, const REAL *even, const REAL *odd, int64_t cols) {
+    int64_t p = 0;
+    while (cols >= 2 * WIDTH && 2 * p < cols - 1) {
+        const VEC a = V(load)(even + p), b = V(load)(odd + p);
+        V(store)(y + 2 * p, V(zip_low)(a, b));
+        V(store)(y + 2 * p + WIDTH, V(zip_high)(a, b));
+        p += WIDTH;
+        if (2 * (p + WIDTH) > cols && 2 * p < cols - 1) /* the last ones move back, to end with the line */
+            p = cols / 2 - WIDTH;
+    }
+    for (; 2 * p < cols; p++) {
+        y[2 * p] = even[p];
+        if (2 * p + 1 < cols)
+            y[2 * p + 1] = odd[p];
+    }
+}
+
+static void K(weave)(int64_t rows, int64_t cols, const void *x_, ptrdiff_t x_pitch, ptrdiff_t phase, int64_t step,
+                     void *y_, ptrdiff_t y_pitch) {
+    const REAL *x = x_;
+    REAL *y = y_;
+    for (int64_t i = 0; i < rows; i++, x += x_pitch, y += y_pitch) {
+        if (step == 2) {
+            K(join_line)(y, x, x + phase, cols);
+            continue;
+        }
+        for (int64_t q = 0; q < step; q++)
+            for (int64_t j = q; j < cols; j += step)
+                y[j] = x[q * phase + j / step];
+    }
+}
+
 /* n elements of a line, each twice: compilers know how to do it with vectors. */
 static void K(double_line)(REAL *restrict y, const REAL *restrict x, int64_t n) {
     for (int64_t p = 0; p < n; p++)

@@ -88,6 +88,12 @@ static inline vec_f32 odd_f32(vec_f32 a, vec_f32 b) {
     const __m256d halves = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd));
     return _mm256_castpd_ps(_mm256_permute4x64_pd(halves, 0xd8));
 }
+static inline vec_f32 zip_low_f32(vec_f32 a, vec_f32 b) {
+    return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20);
+}
+static inline vec_f32 zip_high_f32(vec_f32 a, vec_f32 b) {
+    return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31);
+}
 typedef __m256i index_f32;
 static inline index_f32 load_index_f32(const int32_t *p) {
     return _mm256_loadu_si256((const __m256i *)(const void *)p);
@@ -157,6 +163,12 @@ static inline vec_f64 keep_f64(vec_f64 v) {
 }
 static inline vec_f64 even_f64(vec_f64 a, vec_f64 b) { return _mm256_permute4x64_pd(_mm256_unpacklo_pd(a, b), 0xd8); }
 static inline vec_f64 odd_f64(vec_f64 a, vec_f64 b) { return _mm256_permute4x64_pd(_mm256_unpackhi_pd(a, b), 0xd8); }
+static inline vec_f64 zip_low_f64(vec_f64 a, vec_f64 b) {
+    return _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x20);
+}
+static inline vec_f64 zip_high_f64(vec_f64 a, vec_f64 b) {
+    return _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x31);
+}
 typedef __m256i index_f64;
 static inline index_f64 load_index_f64(const int32_t *p) {
     return _mm256_cvtepi32_epi64(_mm_loadu_si128((const __m128i *)(const void *)p));

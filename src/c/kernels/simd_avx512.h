@@ -64,6 +64,14 @@ static inline vec_f32 odd_f32(vec_f32 a, vec_f32 b) {
     const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
     return _mm512_permutex2var_ps(a, odd, b);
 }
+static inline vec_f32 zip_low_f32(vec_f32 a, vec_f32 b) {
+    const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    return _mm512_permutex2var_ps(a, low, b);
+}
+static inline vec_f32 zip_high_f32(vec_f32 a, vec_f32 b) {
+    const __m512i high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    return _mm512_permutex2var_ps(a, high, b);
+}
 typedef __m512i index_f32;
 static inline index_f32 load_index_f32(const int32_t *p) { return _mm512_loadu_si512(p); }
 static inline mask_f32 within_f32(index_f32 i) { return (mask_f32)~_mm512_movepi32_mask(i); }
@@ -119,6 +127,12 @@ static inline vec_f64 even_f64(vec_f64 a, vec_f64 b) {
 }
 static inline vec_f64 odd_f64(vec_f64 a, vec_f64 b) {
     return _mm512_permutex2var_pd(a, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), b);
+}
+static inline vec_f64 zip_low_f64(vec_f64 a, vec_f64 b) {
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);
+}
+static inline vec_f64 zip_high_f64(vec_f64 a, vec_f64 b) {
+    return _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b);
 }
 typedef __m512i index_f64;
 static inline index_f64 load_index_f64(const int32_t *p) {

@@ -68,6 +68,8 @@ static inline vec_f32 keep_f32(vec_f32 v) {
 }
 static inline vec_f32 even_f32(vec_f32 a, vec_f32 b) { return vuzp1q_f32(a, b); }
 static inline vec_f32 odd_f32(vec_f32 a, vec_f32 b) { return vuzp2q_f32(a, b); }
+static inline vec_f32 zip_low_f32(vec_f32 a, vec_f32 b) { return vzip1q_f32(a, b); }
+static inline vec_f32 zip_high_f32(vec_f32 a, vec_f32 b) { return vzip2q_f32(a, b); }
 /* Lanes are looked up byte by byte; what is out of range becomes 0. A mask has no lanes here: `within` is not used. */
 typedef int32x4_t index_f32;
 static inline index_f32 load_index_f32(const int32_t *p) { return vld1q_s32(p); }
@@ -136,6 +138,8 @@ static inline vec_f64 keep_f64(vec_f64 v) {
 }
 static inline vec_f64 even_f64(vec_f64 a, vec_f64 b) { return vuzp1q_f64(a, b); }
 static inline vec_f64 odd_f64(vec_f64 a, vec_f64 b) { return vuzp2q_f64(a, b); }
+static inline vec_f64 zip_low_f64(vec_f64 a, vec_f64 b) { return vzip1q_f64(a, b); }
+static inline vec_f64 zip_high_f64(vec_f64 a, vec_f64 b) { return vzip2q_f64(a, b); }
 typedef int64x2_t index_f64;
 static inline index_f64 load_index_f64(const int32_t *p) { return vmovl_s32(vld1_s32(p)); }
 static inline mask_f64 within_f64(index_f64 i) {

@@ -15,6 +15,7 @@
  *   keep_(v)                   v, now in a register: compilers like to read memory again for every use
  *   add_(a, b), fma_(a, b, c)  a + b, a*b + c
  *   even_(a, b), odd_(a, b)    the lanes of even and of odd place of a, b one behind the other
+ *   zip_low_(a, b), zip_high_  lanes of a and b in turn: from the first half of them, from the second
  *   index_, load_index_(p)     a lane's number for each lane, read from WIDTH consecutive int32_t
  *   within_(i)                 the mask of the lanes whose number is not negative
  *   pick_(i, m, a, fill)       lanes i of a where m chooses, else those of fill
@@ -69,6 +70,14 @@ static inline void load_turned_f32(const float *p, ptrdiff_t d, float *v) {
     v[0] = *p;
 }
 static inline float keep_f32(float v) { return v; }
+static inline float zip_low_f32(float a, float b) {
+    (void)b;
+    return a;
+}
+static inline float zip_high_f32(float a, float b) {
+    (void)a;
+    return b;
+}
 static inline float even_f32(float a, float b) {
     (void)b;
     return a;
@@ -113,6 +122,14 @@ static inline void load_turned_f64(const double *p, ptrdiff_t d, double *v) {
     v[0] = *p;
 }
 static inline double keep_f64(double v) { return v; }
+static inline double zip_low_f64(double a, double b) {
+    (void)b;
+    return a;
+}
+static inline double zip_high_f64(double a, double b) {
+    (void)a;
+    return b;
+}
 static inline double even_f64(double a, double b) {
     (void)b;
     return a;
