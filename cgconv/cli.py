@@ -160,6 +160,7 @@ def _bench_parser() -> argparse.ArgumentParser:
     add("--dtype", choices=("float32", "float64"), default="float32", help="(default: float32)")
     add("--layout", choices=("NCHW", "NHWC"), default="NCHW", help="of our arrays; peers have theirs (default: NCHW)")
     add("--plan", action="store_true", help="time a plan that is made once, with an array to write to, not conv2d")
+    add("--packed", action="store_true", help="as --plan, with weights that were packed once too")
     add("--threads", type=_positive, metavar="N", default=1, help="threads of everybody (default: 1)")
     add("--rounds", type=_positive, metavar="N", default=5, help="turns of 50 ms for each library (default: 5)")
     add("--peak-gflops", type=_rate, metavar="X", help="limit of the arithmetic (default: measured with NumPy)")

@@ -39,7 +39,7 @@ def test_an_unknown_peer_is_an_error_that_names_the_known_ones(run):
 
 
 @pytest.mark.parametrize("options", [
-    ("--plan",), ("--layout", "NHWC"), ("--dtype", "float64"), ("--threads", "2"),
+    ("--plan",), ("--packed",), ("--layout", "NHWC"), ("--dtype", "float64"), ("--threads", "2"),
     ("--pass", "backward_input"), ("--pass", "backward_weight"),
 ])  # fmt: skip
 def test_ours_can_be_measured_in_each_of_its_ways(run, options):

@@ -19,6 +19,7 @@ ctypedef fused real:
 cdef enum:
     WHY_SIZE = 512
     MOST_AXES = 32
+    CACHE_LINE = 64  # bytes
 
 cdef type ndarray = numpy.ndarray
 
@@ -92,6 +93,7 @@ cdef class Spec:
 
 
 include "workspaces.pxi"
+include "packed.pxi"
 
 
 cdef struct Standing:
@@ -185,14 +187,38 @@ cdef class Plan:
     def workspace_nbytes(self, cgconv_pass which):
         return cgconv_plan_workspace_size(self.plan, which)
 
-    cdef int call(self, cgconv_pass which, const void *x, const void *weight, const void *bias,
+    def pack(self, weight):
+        """The weights as the forward pass wants them."""
+        cdef const void *given
+        if self.dtype == CGCONV_FLOAT32:
+            given = self.weights[float]("weight", weight)
+        else:
+            given = self.weights[double]("weight", weight)
+        cdef PackedWeight new = new_packed(cgconv_plan_packed_size(self.plan))
+        new.shape, new.dtype = tuple(weight.shape), weight.dtype.name
+        new.algorithm = self.algorithm(CGCONV_FORWARD)
+        cdef cgconv_status status
+        with nogil:
+            status = cgconv_pack(self.plan, given, new.memory, new.size)
+        check(status, NULL)
+        return new
+
+    cdef int call(self, cgconv_pass which, const void *x, const void *weight, PackedWeight ready, const void *bias,
                   const void *y) except -1:
-        """The one place where a pass is run: on pointers that are named by their meaning in the spec."""
+        """The one place where a pass is run: on pointers that are named by their meaning in the spec.
+
+        If `ready` is not None it stands for the weights of the forward pass.
+        """
         cdef size_t size = cgconv_plan_workspace_size(self.plan, which)
         cdef void *workspace = workspaces.borrow(size)
         cdef cgconv_status status
+        cdef size_t ready_size = 0
+        if ready is not None:
+            weight, ready_size = ready.memory, ready.size
         with nogil:
-            if which == CGCONV_FORWARD:
+            if ready_size > 0:
+                status = cgconv_forward_packed(self.plan, x, weight, ready_size, bias, <void *>y, workspace, size)
+            elif which == CGCONV_FORWARD:
                 status = cgconv_forward(self.plan, x, weight, bias, <void *>y, workspace, size)
             elif which == CGCONV_BACKWARD_INPUT:
                 status = cgconv_backward_input(self.plan, y, weight, <void *>x, workspace, size)
@@ -207,10 +233,11 @@ cdef class Plan:
         """Runs a pass on NumPy arrays that stand as planned, named as in `call`, and returns the one that it wrote.
 
         Backward input without x and forward without y make a new one; both dw and db stand for the gradients of the
-        weights, of which dw is returned. None, with nothing done, if an array is no such or shares memory with
-        another: the caller then has to see what it is.
+        weights, of which dw is returned. The weights of the forward pass may be packed. None, with nothing done, if
+        an array is no such or shares memory with another: the caller then has to see what it is.
         """
         cdef Held held
+        cdef PackedWeight ready = packed(weight)
         cdef const void *px = NULL
         cdef const void *pw = NULL
         cdef const void *pb = NULL
@@ -225,7 +252,10 @@ cdef class Plan:
                 return None
             if not (writes_y or self.take(&held, y, &self.y, False, &py)):
                 return None
-            if not self.take(&held, weight, &self.weight, writes_w, &pw):
+            if ready is not None:
+                if not writes_y:
+                    return None
+            elif not self.take(&held, weight, &self.weight, writes_w, &pw):
                 return None
             if bias is not None and not self.take(&held, bias, &self.bias, writes_w, &pb):
                 return None
@@ -239,7 +269,7 @@ cdef class Plan:
                     y = self.new_y()
                 if not self.take(&held, y, &self.y, True, &py):
                     return None
-            if self.call(which, px, pw, pb, py) != CGCONV_OK:
+            if self.call(which, px, pw, ready, pb, py) != CGCONV_OK:
                 return None
             return x if writes_x else y if writes_y else weight
         finally:
@@ -273,17 +303,21 @@ cdef class Plan:
     # Image arrays, whatever memory they come from: the long way, on what the caller has copied or taken apart.
 
     def forward(self, x, weight, bias, y):
-        """y = clamp(conv(x, weight) + bias)."""
+        """y = clamp(conv(x, weight) + bias). The weights may be packed; ValueError if that was for another plan."""
         if self.dtype == CGCONV_FLOAT32:
-            self.run_forward[float](x, weight, bias, y)
+            self.run_forward[float](x, None if type(weight) is PackedWeight else weight, packed(weight), bias, y)
         else:
-            self.run_forward[double](x, weight, bias, y)
+            self.run_forward[double](x, None if type(weight) is PackedWeight else weight, packed(weight), bias, y)
 
-    cdef int run_forward(self, const real[:, :, :, :] x, const real[:, :, :, ::1] weight, const real[::1] bias,
-                          real[:, :, :, :] y) except -1:
+    cdef int run_forward(self, const real[:, :, :, :] x, const real[:, :, :, ::1] weight, PackedWeight ready,
+                         const real[::1] bias, real[:, :, :, :] y) except -1:
+        cdef const void *pw = NULL
+        cdef const char *why = b"these weights were packed for another plan"  # all the rest has been compared
+        if ready is None:
+            pw, why = self.weights("weight", weight), NULL
         return check(<cgconv_status>self.call(
-            CGCONV_FORWARD, self.image("x", x, self.x_shape, self.x_strides), self.weights("weight", weight),
-            self.vector("bias", bias), self.image("y", y, self.y_shape, self.y_strides)), NULL)
+            CGCONV_FORWARD, self.image("x", x, self.x_shape, self.x_strides), pw, ready, self.vector("bias", bias),
+            self.image("y", y, self.y_shape, self.y_strides)), why)
 
     def backward_input(self, dy, weight, dx):
         """dx = the adjoint of the forward map, applied to dy."""
@@ -296,7 +330,7 @@ cdef class Plan:
                                  real[:, :, :, :] dx) except -1:
         return check(<cgconv_status>self.call(
             CGCONV_BACKWARD_INPUT, self.image("dx", dx, self.x_shape, self.x_strides),
-            self.weights("weight", weight), NULL, self.image("dy", dy, self.y_shape, self.y_strides)), NULL)
+            self.weights("weight", weight), None, NULL, self.image("dy", dy, self.y_shape, self.y_strides)), NULL)
 
     def backward_weight(self, x, dy, dw, db):
         """dw = the gradient of the weights, db = that of the bias; db may be None."""
@@ -309,7 +343,7 @@ cdef class Plan:
                                   real[::1] db) except -1:
         return check(<cgconv_status>self.call(
             CGCONV_BACKWARD_WEIGHT, self.image("x", x, self.x_shape, self.x_strides), self.weights("dw", dw),
-            self.vector("db", db), self.image("dy", dy, self.y_shape, self.y_strides)), NULL)
+            None, self.vector("db", db), self.image("dy", dy, self.y_shape, self.y_strides)), NULL)
 
     # The last line of defence: nothing that reaches C differs from what was planned.
 
@@ -341,41 +375,4 @@ cdef class Plan:
         return &a[0]
 
 
-def pad_sources(str pad_mode, int64_t[::1] sources, int64_t pad_before, int64_t extent):
-    """Fills `sources` with the cell of an axis that stands at each padded position; -1 for a constant one."""
-    cdef cgconv_pad_mode mode = PAD_MODES[pad_mode]
-    cdef Py_ssize_t i
-    for i in range(sources.shape[0]):
-        sources[i] = cgconv_pad_source(mode, i - pad_before, extent)
-
-
-LINE = 64
-"""Bytes of a cache line."""
-
-
-def bytes_to_line(const unsigned char[::1] memory not None):
-    """How far behind the beginning of this memory the next cache line begins."""
-    return -<size_t>&memory[0] % LINE
-
-
-def get_num_threads():
-    return cgconv_get_num_threads()
-
-
-def set_num_threads(int n):
-    check(cgconv_set_num_threads(n), NULL)
-
-
-def library():
-    """What the library says about itself, by the names of cgconv.h."""
-    isas = []
-    while cgconv_isa_alternative(<int>len(isas)) != NULL:
-        isas.append(cgconv_isa_alternative(<int>len(isas)).decode())
-    return {
-        "version": cgconv_version().decode(),
-        "isa": cgconv_isa().decode(),
-        "isa_alternatives": tuple(isas),
-        "reproducible": bool(cgconv_reproducible()),
-        "threading": cgconv_threading().decode(),
-        "cuda": cgconv_cuda().decode(),
-    }
+include "library.pxi"

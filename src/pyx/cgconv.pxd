@@ -90,9 +90,13 @@ cdef extern from "cgconv.h" nogil:
     const char *cgconv_plan_algorithm(const cgconv_plan *plan, cgconv_pass which)
     const char *cgconv_plan_alternative(const cgconv_plan *plan, cgconv_pass which, int index)
     int cgconv_plan_threads(const cgconv_plan *plan, cgconv_pass which)
+    size_t cgconv_plan_packed_size(const cgconv_plan *plan)
 
     cgconv_status cgconv_forward(const cgconv_plan *plan, const void *x, const void *weight, const void *bias,
                                  void *y, void *workspace, size_t workspace_size)
+    cgconv_status cgconv_pack(const cgconv_plan *plan, const void *weight, void *packed, size_t packed_size)
+    cgconv_status cgconv_forward_packed(const cgconv_plan *plan, const void *x, const void *packed, size_t packed_size,
+                                        const void *bias, void *y, void *workspace, size_t workspace_size)
     cgconv_status cgconv_backward_input(const cgconv_plan *plan, const void *dy, const void *weight, void *dx,
                                         void *workspace, size_t workspace_size)
     cgconv_status cgconv_backward_weight(const cgconv_plan *plan, const void *x, const void *dy, void *dw, void *db,

@@ -35,7 +35,7 @@ typedef struct trial {
     size_t bytes[ARRAYS], origin[ARRAYS]; /* of each block, and of cell (0, 0, 0, 0) in it */
     unsigned char *input[ARRAYS];         /* NULL for outputs */
     unsigned char *expected[2][ARRAYS];   /* [fused]; NULL for inputs */
-    guarded memory[ARRAYS], workspace;
+    guarded memory[ARRAYS], workspace, packed;
     rng random;
 } trial;
 
@@ -54,6 +54,9 @@ void *trial_array(const trial *t, array a);
 
 /* Runs a pass on poisoned outputs and a poisoned workspace of exactly the size asked for. */
 cgconv_status trial_run(trial *t, const cgconv_plan *plan, cgconv_pass pass, side where);
+
+/* Runs the forward pass like that, on read-only weights that were packed into memory of exactly the size asked for. */
+cgconv_status trial_run_packed(trial *t, const cgconv_plan *plan, side where);
 
 /* May this pass write its output, as the strides are? */
 int trial_can_write(const trial *t, cgconv_pass pass);

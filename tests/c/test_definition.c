@@ -14,12 +14,7 @@ typedef struct placed {
     side where;
 } placed;
 
-static void run_variant(void *context, const variant *v) {
-    char how[160];
-    trial *t = ((placed *)context)->t;
-    const side where = ((placed *)context)->where;
-    snprintf(how, sizeof how, "%s memory=%s", v->how, where == AT_END ? "at the end" : "at the start");
-    const cgconv_status status = trial_run(t, v->plan, v->pass, where);
+static void check_run(trial *t, const variant *v, cgconv_status status, const char *how) {
     if (trial_can_write(t, v->pass)) {
         CHECK(status == CGCONV_OK, "%s: %s", how, cgconv_status_string(status));
         trial_check(t, v->pass, v->fused, how);
@@ -27,6 +22,18 @@ static void run_variant(void *context, const variant *v) {
         CHECK(status == CGCONV_INVALID_ARGUMENT, "%s: cells share memory: %s", how, cgconv_status_string(status));
         trial_check_untouched(t, v->pass, how);
     }
+}
+
+static void run_variant(void *context, const variant *v) {
+    char how[160];
+    trial *t = ((placed *)context)->t;
+    const side where = ((placed *)context)->where;
+    const char *at = where == AT_END ? "at the end" : "at the start";
+    snprintf(how, sizeof how, "%s memory=%s", v->how, at);
+    check_run(t, v, trial_run(t, v->plan, v->pass, where), how);
+    if (v->pass != CGCONV_FORWARD) return;
+    snprintf(how, sizeof how, "%s memory=%s, packed weights", v->how, at);
+    check_run(t, v, trial_run_packed(t, v->plan, where), how);
 }
 
 static void run_problem(trial *t, const problem *p) {

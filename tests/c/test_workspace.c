@@ -100,6 +100,9 @@ static void run_on_exactly_that(void *context, const variant *v) {
     trial *t = context;
     CHECK(trial_run(t, v->plan, v->pass, AT_END) == CGCONV_OK, "%s: status", v->how);
     trial_check(t, v->pass, v->fused, v->how);
+    if (v->pass != CGCONV_FORWARD) return;
+    CHECK(trial_run_packed(t, v->plan, AT_END) == CGCONV_OK, "%s, packed weights: status", v->how);
+    trial_check(t, v->pass, v->fused, v->how);
 }
 
 /* Shapes whose lines, filters or channels do not fit in one go, on a workspace that ends at a guard page. */

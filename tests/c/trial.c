@@ -136,6 +136,7 @@ void trial_end(trial *t) {
 void trial_free(trial *t) {
     for (int a = 0; a < ARRAYS; a++) guarded_free(&t->memory[a]);
     guarded_free(&t->workspace);
+    guarded_free(&t->packed);
 }
 
 void trial_place(trial *t, side where) {
@@ -159,14 +160,19 @@ static array outputs(const trial *t, cgconv_pass pass, int *count) {
     return first[pass];
 }
 
-cgconv_status trial_run(trial *t, const cgconv_plan *plan, cgconv_pass pass, side where) {
+/* Poisons the outputs of a pass, and its workspace, of this size. */
+static void *poison(trial *t, cgconv_pass pass, size_t size, side where) {
     int count;
     const array first = outputs(t, pass, &count);
     for (int i = 0; i < count; i++) guarded_place(&t->memory[first + i], t->bytes[first + i], where);
-    const size_t size = cgconv_plan_workspace_size(plan, pass);
     const size_t shift = where == AT_START ? (size_t)rng_range(&t->random, 0, 63) : 0;
     void *workspace = guarded_place_shifted(&t->workspace, size, where, shift);
-    if (size == 0) workspace = NULL;
+    return size ? workspace : NULL;
+}
+
+cgconv_status trial_run(trial *t, const cgconv_plan *plan, cgconv_pass pass, side where) {
+    const size_t size = cgconv_plan_workspace_size(plan, pass);
+    void *workspace = poison(t, pass, size, where);
     switch (pass) {
     case CGCONV_FORWARD:
         return cgconv_forward(plan, trial_array(t, X), trial_array(t, WEIGHT), trial_array(t, BIAS),
@@ -178,6 +184,18 @@ cgconv_status trial_run(trial *t, const cgconv_plan *plan, cgconv_pass pass, sid
         return cgconv_backward_weight(plan, trial_array(t, X), trial_array(t, DY), trial_array(t, DW),
                                       trial_array(t, DB), workspace, size);
     }
+}
+
+cgconv_status trial_run_packed(trial *t, const cgconv_plan *plan, side where) {
+    const size_t size = cgconv_plan_workspace_size(plan, CGCONV_FORWARD), packed_size = cgconv_plan_packed_size(plan);
+    void *workspace = poison(t, CGCONV_FORWARD, size, where);
+    void *packed = guarded_place(&t->packed, packed_size, where);
+    const cgconv_status status = cgconv_pack(plan, trial_array(t, WEIGHT), packed, packed_size);
+    CHECK(guarded_intact(&t->packed), "written around packed weights");
+    guarded_lock(&t->packed);
+    if (status != CGCONV_OK) return status;
+    return cgconv_forward_packed(plan, trial_array(t, X), packed, packed_size, trial_array(t, BIAS),
+                                 trial_array(t, Y), workspace, size);
 }
 
 /* ---- comparison ------------------------------------------------------------------------------------------------ */

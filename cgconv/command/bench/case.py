@@ -68,13 +68,14 @@ class Contender(Protocol):
 
 
 class Ours:
-    """This library: the function, or a plan that is made once and given the array to write to."""
+    """This library: the function, or a plan that is made once and given the array to write to, and packed weights."""
 
-    def __init__(self, version: str, layout: str, reuse_plan: bool) -> None:
+    def __init__(self, version: str, layout: str, reuse_plan: bool, pack: bool = False) -> None:
         self.name = "cgconv"
         self.version = version
         self._layout = layout
-        self._reuse_plan = reuse_plan
+        self._reuse_plan = reuse_plan or pack
+        self._pack = pack
 
     def forward(self, case: Case) -> Call:
         x, weight = self._laid_out(case.x), case.weight
@@ -83,7 +84,8 @@ class Ours:
             return Call(lambda: conv2d(x, weight, **keywords), self._nchw)
         plan = Plan(x.shape, weight.shape, dtype=case.dtype, **keywords)
         out = np.empty(plan.output_shape, case.dtype)
-        return Call(lambda: plan.forward(x, weight, out=out), self._nchw)
+        weights = plan.pack(weight) if self._pack else weight
+        return Call(lambda: plan.forward(x, weights, out=out), self._nchw)
 
     def backward_input(self, case: Case) -> Call:
         dy, weight = self._laid_out(case.dy), case.weight

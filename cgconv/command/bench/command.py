@@ -49,7 +49,7 @@ class _Run:
         self._load = os.getloadavg()[0]  # times taken beside other work are worth little
         self._options = options
         self._machine = machine
-        self._ours = Ours(__version__, options.layout, options.plan)
+        self._ours = Ours(__version__, options.layout, options.plan, options.packed)
         self._peers = peers
         self._table = Table(self._ours.name, [peer.name for peer in peers], [each.name for each in problems])
         self._outcomes: list[Outcome] = []
@@ -103,8 +103,10 @@ class _Run:
         """The lines above the table: everything that a reader needs to repeat it."""
         options = self._options
         threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
-        function = "conv2d" if options.pass_name == "forward" else f"conv2d_{options.pass_name}"
-        called = "a reused plan" if options.plan else function
+        forward = options.pass_name == "forward"
+        called = "conv2d" if forward else f"conv2d_{options.pass_name}"
+        if options.plan or options.packed:
+            called = "a reused plan" + (" and packed weights" if options.packed and forward else "")
         load = f"load average {self._load:.2f} at the start"
         peers = ", ".join(f"{peer.name} {peer.version}" for peer in self._peers) or "none"
         return [

@@ -25,16 +25,26 @@ typedef struct cgc_run {
     cgconv_pass pass;
     int threads;
     char *x, *weight, *bias, *y; /* bias may be NULL */
+    const char *packed;          /* forward: the weights as the algorithm has packed them before; else NULL */
     char *shared;                /* booking.shared bytes, aligned */
     char *local;                 /* thread t owns booking.per_thread bytes at local + t*booking.per_thread */
     size_t local_size;           /* booking.per_thread */
 } cgc_run;
+
+/* The form in which an algorithm wants the weights of the forward pass. */
+typedef struct cgc_packing {
+    int form;    /* a number that no other form has; 0: as they are given, there is nothing to pack */
+    size_t size; /* bytes */
+} cgc_packing;
 
 typedef struct cgc_algorithm {
     const char *name;
     int (*supports)(const cgc_geometry *geometry, const cgc_kernels *kernels, cgconv_pass pass);
     cgc_booking (*book)(const cgc_geometry *geometry, const cgc_kernels *kernels, cgconv_pass pass, int threads);
     void (*run)(const cgc_run *run);
+    /* NULL, both: there is nothing to pack. Whoever has the same form, weights and vector length can read it. */
+    cgc_packing (*packing)(const cgc_geometry *geometry, const cgc_kernels *kernels);
+    void (*pack)(const cgc_geometry *geometry, const cgc_kernels *kernels, const char *weight, char *packed);
 } cgc_algorithm;
 
 /* The index-th algorithm, best first, the reference last; NULL past the end. */

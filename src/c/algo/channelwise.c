@@ -53,4 +53,4 @@ static void run_channelwise(const cgc_run *run) {
     if (run->pass == CGCONV_BACKWARD_INPUT) cgc_fold(run);
 }
 
-const cgc_algorithm cgc_channelwise = {"channelwise", supports, book, run_channelwise};
+const cgc_algorithm cgc_channelwise = {"channelwise", supports, book, run_channelwise, NULL, NULL};

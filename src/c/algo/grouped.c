@@ -107,9 +107,27 @@ static void product_run(const cgc_run *run, cgc_product_kind kind) {
 static void pixels_run(const cgc_run *run) { product_run(run, CGC_BY_PIXELS); }
 static void outputs_run(const cgc_run *run) { product_run(run, CGC_BY_OUTPUTS); }
 
-const cgc_algorithm cgc_grouped_pixels = {"grouped-pixels", product_supports, pixels_book, pixels_run};
-const cgc_algorithm cgc_grouped_outputs = {"grouped-outputs", product_supports, outputs_book, outputs_run};
-const cgc_algorithm cgc_grouped_packed = {"grouped-packed", packed_supports, packed_book, packed_run};
+static cgc_packing pixels_packing(const cgc_geometry *s, const cgc_kernels *kernels) {
+    return cgc_product_packing(s, kernels, CGC_BY_PIXELS);
+}
+static cgc_packing outputs_packing(const cgc_geometry *s, const cgc_kernels *kernels) {
+    return cgc_product_packing(s, kernels, CGC_BY_OUTPUTS);
+}
+
+static void pixels_pack(const cgc_geometry *s, const cgc_kernels *kernels, const char *weight, char *packed) {
+    cgc_product_pack(s, kernels, CGC_BY_PIXELS, weight, packed);
+}
+static void outputs_pack(const cgc_geometry *s, const cgc_kernels *kernels, const char *weight, char *packed) {
+    cgc_product_pack(s, kernels, CGC_BY_OUTPUTS, weight, packed);
+}
+
+const cgc_algorithm cgc_grouped_pixels = {
+    "grouped-pixels", product_supports, pixels_book, pixels_run, pixels_packing, pixels_pack,
+};
+const cgc_algorithm cgc_grouped_outputs = {
+    "grouped-outputs", product_supports, outputs_book, outputs_run, outputs_packing, outputs_pack,
+};
+const cgc_algorithm cgc_grouped_packed = {"grouped-packed", packed_supports, packed_book, packed_run, NULL, NULL};
 
 /* ---- the choice ------------------------------------------------------------------------------------------------ */
 
@@ -142,4 +160,13 @@ static void run_grouped(const cgc_run *run) {
     choose(run->geometry, run->kernels, run->pass)->run(run);
 }
 
-const cgc_algorithm cgc_grouped = {"grouped", supports, book, run_grouped};
+static cgc_packing packing(const cgc_geometry *s, const cgc_kernels *kernels) {
+    const cgc_algorithm *chosen = choose(s, kernels, CGCONV_FORWARD);
+    return chosen->packing ? chosen->packing(s, kernels) : (cgc_packing){0, 0};
+}
+
+static void pack(const cgc_geometry *s, const cgc_kernels *kernels, const char *weight, char *packed) {
+    choose(s, kernels, CGCONV_FORWARD)->pack(s, kernels, weight, packed);
+}
+
+const cgc_algorithm cgc_grouped = {"grouped", supports, book, run_grouped, packing, pack};

@@ -20,4 +20,9 @@ cgc_booking cgc_product_book(const cgc_geometry *geometry, const cgc_kernels *ke
                              cgconv_pass pass, int threads);
 void cgc_product_run(const cgc_run *run, cgc_product_kind kind);
 
+/* Weights packed once for many runs. */
+cgc_packing cgc_product_packing(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind);
+void cgc_product_pack(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind,
+                      const char *weight, char *packed);
+
 #endif

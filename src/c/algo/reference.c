@@ -42,4 +42,4 @@ static void run_reference(const cgc_run *run) {
     cgc_parallel(run->threads, tasks[run->pass], passes[s->dtype == CGCONV_FLOAT64][run->pass], (void *)run);
 }
 
-const cgc_algorithm cgc_reference = {"reference", supports, book, run_reference};
+const cgc_algorithm cgc_reference = {"reference", supports, book, run_reference, NULL, NULL};

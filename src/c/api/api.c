@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "../algo/padding.h"
-#include "../plan/plan.h"
+#include "../plan/packed.h"
 
 void cgconv_spec_init(cgconv_spec *spec) {
     if (!spec) return;
@@ -104,6 +104,8 @@ int cgconv_plan_threads(const cgconv_plan *plan, cgconv_pass pass) {
     return has_pass(plan, pass) ? plan->passes[pass].threads : 0;
 }
 
+size_t cgconv_plan_packed_size(const cgconv_plan *plan) { return plan ? cgc_packed_size(plan) : 0; }
+
 /* ---- runs ------------------------------------------------------------------------------------------------------ */
 
 /* An array of a run: its memory, and what the run does with it. */
@@ -136,19 +138,27 @@ static int sound(const argument *arguments, int count) {
     return 1;
 }
 
-static cgconv_status run(const cgconv_plan *plan, cgconv_pass pass, const void *x, const void *weight,
-                         const void *bias, const void *y, void *workspace, size_t workspace_size) {
-    if (!plan || workspace_size < plan->passes[pass].workspace) return CGCONV_INVALID_ARGUMENT;
+/* Whether a run may have these arrays; `weight` is of this extent, whatever the plan says. */
+static int runs_on(const cgconv_plan *plan, cgconv_pass pass, const void *x, const void *weight,
+                   cgc_extent weight_extent, const void *bias, const void *y, const void *workspace,
+                   size_t workspace_size) {
     const ptrdiff_t element = plan->geometry.size;
     const argument arguments[] = {
         {x, plan->extents.x, element, pass == CGCONV_BACKWARD_INPUT, 0},
-        {weight, plan->extents.weight, element, pass == CGCONV_BACKWARD_WEIGHT, 0},
+        {weight, weight_extent, element, pass == CGCONV_BACKWARD_WEIGHT, 0},
         {bias, plan->extents.bias, element, pass == CGCONV_BACKWARD_WEIGHT, 1},
         {y, plan->extents.y, element, pass == CGCONV_FORWARD, 0},
         {workspace, {0, (int64_t)plan->passes[pass].workspace, 1}, 1, 1, 0},
     };
-    if (!sound(arguments, (int)(sizeof arguments / sizeof arguments[0]))) return CGCONV_INVALID_ARGUMENT;
-    cgc_plan_run(plan, pass, x, weight, bias, y, workspace);
+    return workspace_size >= plan->passes[pass].workspace &&
+           sound(arguments, (int)(sizeof arguments / sizeof arguments[0]));
+}
+
+static cgconv_status run(const cgconv_plan *plan, cgconv_pass pass, const void *x, const void *weight,
+                         const void *bias, const void *y, void *workspace, size_t workspace_size) {
+    if (!plan || !runs_on(plan, pass, x, weight, plan->extents.weight, bias, y, workspace, workspace_size))
+        return CGCONV_INVALID_ARGUMENT;
+    cgc_plan_run(plan, pass, x, weight, NULL, bias, y, workspace);
     return CGCONV_OK;
 }
 
@@ -165,4 +175,26 @@ cgconv_status cgconv_backward_input(const cgconv_plan *plan, const void *dy, con
 cgconv_status cgconv_backward_weight(const cgconv_plan *plan, const void *x, const void *dy, void *dw, void *db,
                                      void *workspace, size_t workspace_size) {
     return run(plan, CGCONV_BACKWARD_WEIGHT, x, dw, db, dy, workspace, workspace_size);
+}
+
+cgconv_status cgconv_pack(const cgconv_plan *plan, const void *weight, void *packed, size_t packed_size) {
+    if (!plan || packed_size < cgc_packed_size(plan)) return CGCONV_INVALID_ARGUMENT;
+    const argument arguments[] = {
+        {weight, plan->extents.weight, plan->geometry.size, 0, 0},
+        {packed, {0, (int64_t)cgc_packed_size(plan), 1}, plan->geometry.size, 1, 0},
+    };
+    if (!sound(arguments, 2)) return CGCONV_INVALID_ARGUMENT;
+    cgc_pack(plan, weight, packed);
+    return CGCONV_OK;
+}
+
+cgconv_status cgconv_forward_packed(const cgconv_plan *plan, const void *x, const void *packed, size_t packed_size,
+                                    const void *bias, void *y, void *workspace, size_t workspace_size) {
+    if (!plan || packed_size < cgc_packed_size(plan)) return CGCONV_INVALID_ARGUMENT;
+    const cgc_extent extent = {0, (int64_t)cgc_packed_size(plan), 1};
+    if (!runs_on(plan, CGCONV_FORWARD, x, packed, extent, bias, y, workspace, workspace_size) ||
+        !cgc_packed_fits(plan, packed))
+        return CGCONV_INVALID_ARGUMENT;
+    cgc_packed_run(plan, x, packed, bias, y, workspace);
+    return CGCONV_OK;
 }

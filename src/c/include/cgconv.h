@@ -207,6 +207,11 @@ CGCONV_API const char *cgconv_plan_alternative(const cgconv_plan *plan, cgconv_p
 /* The most threads that a run of this pass uses: 1 where the work is too small to share. */
 CGCONV_API int cgconv_plan_threads(const cgconv_plan *plan, cgconv_pass pass);
 
+/*
+ * Bytes of the weights of this plan, packed by cgconv_pack; at least those of the weights as they are given.
+ */
+CGCONV_API size_t cgconv_plan_packed_size(const cgconv_plan *plan);
+
 /* ---- runs ------------------------------------------------------------------------------------------------------ */
 
 /*
@@ -226,6 +231,25 @@ CGCONV_API int cgconv_plan_threads(const cgconv_plan *plan, cgconv_pass pass);
 /* y = conv(x, weight) + bias, clamped. */
 CGCONV_API cgconv_status cgconv_forward(const cgconv_plan *plan, const void *x, const void *weight, const void *bias,
                                         void *y, void *workspace, size_t workspace_size);
+
+/*
+ * The same with weights that were packed beforehand, for weights that stay as they are during many runs: what
+ * cgconv_forward does with them at each run, to have them in the order of the algorithm, is done once. The results have
+ * the same bits. An algorithm that reads weights as they are given makes a copy of them.
+ *
+ * cgconv_pack writes cgconv_plan_packed_size bytes to `packed`, which has packed_size bytes and is aligned to an
+ * element (best to 64 bytes). They are the caller's, hold no pointers, and may be copied or kept in a file for this
+ * version of the library; `weight` is not needed any more. Runs only read them, so any number may share them at the
+ * same time.
+ *
+ * They fit the plan that they were packed for and every plan that orders the same weights alike: of the same dtype,
+ * groups, filters, channels, kernel, algorithm and instruction set, whatever its images. cgconv_forward_packed returns
+ * CGCONV_INVALID_ARGUMENT for others, and for memory that holds no packed weights: it compares their first 64 bytes.
+ */
+CGCONV_API cgconv_status cgconv_pack(const cgconv_plan *plan, const void *weight, void *packed, size_t packed_size);
+CGCONV_API cgconv_status cgconv_forward_packed(const cgconv_plan *plan, const void *x, const void *packed,
+                                               size_t packed_size, const void *bias, void *y, void *workspace,
+                                               size_t workspace_size);
 
 /*
  * dx = the adjoint of the forward map, applied to dy: the gradient of a padding cell is added to the cell it was

@@ -71,8 +71,8 @@ cgconv_status cgc_plan_init(cgconv_plan *plan, const cgconv_spec *spec, const cg
     return CGCONV_OK;
 }
 
-void cgc_plan_run(const cgconv_plan *plan, cgconv_pass pass, const void *x, const void *weight, const void *bias,
-                  const void *y, void *workspace) {
+void cgc_plan_run(const cgconv_plan *plan, cgconv_pass pass, const void *x, const void *weight, const char *packed,
+                  const void *bias, const void *y, void *workspace) {
     const cgc_pass_plan *chosen = &plan->passes[pass];
     char *memory = chosen->workspace ? cgc_align(workspace) : NULL;
     const cgc_run run = {
@@ -84,6 +84,7 @@ void cgc_plan_run(const cgconv_plan *plan, cgconv_pass pass, const void *x, cons
         .weight = (char *)weight,
         .bias = (char *)bias,
         .y = (char *)y,
+        .packed = packed,
         .shared = memory,
         .local = memory ? memory + chosen->booking.shared : NULL,
         .local_size = chosen->booking.per_thread,

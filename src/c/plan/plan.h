@@ -29,8 +29,9 @@ cgconv_status cgc_plan_init(cgconv_plan *plan, const cgconv_spec *spec, const cg
 
 /*
  * The arrays of a run by their meaning in the spec (x is dx in backward_input, and so on); all checks have been made.
+ * If `packed` is not NULL it holds the weights as the algorithm of the forward pass packs them.
  */
-void cgc_plan_run(const cgconv_plan *plan, cgconv_pass pass, const void *x, const void *weight, const void *bias,
-                  const void *y, void *workspace);
+void cgc_plan_run(const cgconv_plan *plan, cgconv_pass pass, const void *x, const void *weight, const char *packed,
+                  const void *bias, const void *y, void *workspace);
 
 #endif
