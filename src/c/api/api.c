@@ -8,6 +8,7 @@
 
 #include "../algo/padding.h"
 #include "../plan/packed.h"
+#include "arguments.h"
 
 void cgconv_spec_init(cgconv_spec *spec) {
     if (!spec) return;
@@ -35,9 +36,8 @@ cgconv_status cgconv_output_size(const cgconv_spec *spec, int64_t *oh, int64_t *
     if (!oh || !ow) return CGCONV_INVALID_ARGUMENT;
     const cgconv_status status = cgc_geometry_init(spec, &s, NULL, (cgc_why){0});
     if (status) return status;
-    const int exchanged = spec->layout == CGCONV_NCWH || spec->layout == CGCONV_NWHC;
-    *oh = exchanged ? s.ow : s.oh;
-    *ow = exchanged ? s.oh : s.ow;
+    *oh = cgc_is_exchanged(spec->layout) ? s.ow : s.oh;
+    *ow = cgc_is_exchanged(spec->layout) ? s.oh : s.ow;
     return CGCONV_OK;
 }
 
@@ -108,42 +108,12 @@ size_t cgconv_plan_packed_size(const cgconv_plan *plan) { return plan ? cgc_pack
 
 /* ---- runs ------------------------------------------------------------------------------------------------------ */
 
-/* An array of a run: its memory, and what the run does with it. */
-typedef struct argument {
-    const void *pointer;
-    cgc_extent extent;
-    ptrdiff_t element; /* alignment */
-    int written, optional;
-} argument;
-
-static int overlap(const argument *a, const argument *b) {
-    const uintptr_t p = (uintptr_t)a->pointer, q = (uintptr_t)b->pointer;
-    const uintptr_t a0 = p + (uintptr_t)a->extent.low, a1 = p + (uintptr_t)a->extent.high;
-    const uintptr_t b0 = q + (uintptr_t)b->extent.low, b1 = q + (uintptr_t)b->extent.high;
-    return a0 < b1 && b0 < a1 && a0 < a1 && b0 < b1;
-}
-
-static int sound(const argument *arguments, int count) {
-    for (int i = 0; i < count; i++) {
-        const argument *a = &arguments[i];
-        const int empty = a->extent.low == a->extent.high;
-        if (!a->pointer && !empty && !a->optional) return 0;
-        if ((uintptr_t)a->pointer % (uintptr_t)a->element) return 0;
-        if (a->written && !a->extent.distinct) return 0;
-        for (int j = 0; j < i; j++)
-            if ((a->written || arguments[j].written) && a->pointer && arguments[j].pointer &&
-                overlap(a, &arguments[j]))
-                return 0;
-    }
-    return 1;
-}
-
 /* Whether a run may have these arrays; `weight` is of this extent, whatever the plan says. */
 static int runs_on(const cgconv_plan *plan, cgconv_pass pass, const void *x, const void *weight,
                    cgc_extent weight_extent, const void *bias, const void *y, const void *workspace,
                    size_t workspace_size) {
     const ptrdiff_t element = plan->geometry.size;
-    const argument arguments[] = {
+    const cgc_argument arguments[] = {
         {x, plan->extents.x, element, pass == CGCONV_BACKWARD_INPUT, 0},
         {weight, weight_extent, element, pass == CGCONV_BACKWARD_WEIGHT, 0},
         {bias, plan->extents.bias, element, pass == CGCONV_BACKWARD_WEIGHT, 1},
@@ -151,7 +121,7 @@ static int runs_on(const cgconv_plan *plan, cgconv_pass pass, const void *x, con
         {workspace, {0, (int64_t)plan->passes[pass].workspace, 1}, 1, 1, 0},
     };
     return workspace_size >= plan->passes[pass].workspace &&
-           sound(arguments, (int)(sizeof arguments / sizeof arguments[0]));
+           cgc_sound(arguments, (int)(sizeof arguments / sizeof arguments[0]));
 }
 
 static cgconv_status run(const cgconv_plan *plan, cgconv_pass pass, const void *x, const void *weight,
@@ -179,11 +149,11 @@ cgconv_status cgconv_backward_weight(const cgconv_plan *plan, const void *x, con
 
 cgconv_status cgconv_pack(const cgconv_plan *plan, const void *weight, void *packed, size_t packed_size) {
     if (!plan || packed_size < cgc_packed_size(plan)) return CGCONV_INVALID_ARGUMENT;
-    const argument arguments[] = {
+    const cgc_argument arguments[] = {
         {weight, plan->extents.weight, plan->geometry.size, 0, 0},
         {packed, {0, (int64_t)cgc_packed_size(plan), 1}, plan->geometry.size, 1, 0},
     };
-    if (!sound(arguments, 2)) return CGCONV_INVALID_ARGUMENT;
+    if (!cgc_sound(arguments, 2)) return CGCONV_INVALID_ARGUMENT;
     cgc_pack(plan, weight, packed);
     return CGCONV_OK;
 }

@@ -267,6 +267,50 @@ CGCONV_API cgconv_status cgconv_backward_input(const cgconv_plan *plan, const vo
 CGCONV_API cgconv_status cgconv_backward_weight(const cgconv_plan *plan, const void *x, const void *dy, void *dw,
                                                 void *db, void *workspace, size_t workspace_size);
 
+/* ---- separable convolutions ------------------------------------------------------------------------------------ */
+
+/*
+ * A channel-wise convolution and the pointwise one (1 x 1) that reads its result, run as one, forward: tile of rows by
+ * tile of rows, so that what is between them never leaves the cache, and no array is needed for it. The result has the
+ * bits of the two runs one after the other, clamps included.
+ */
+typedef struct cgconv_separable cgconv_separable;
+
+/*
+ * Joins two plans. The first has as many groups as channels, any number of filters for each; the second has filters
+ * of 1 x 1, strides of 1, no padding, any number of groups, and reads an input of the shape of the first's output.
+ * Both have the same data type and instruction set, and may differ in layout. Their algorithms and thread counts are
+ * used (the larger count), the strides of the array between them are not. All that is needed is copied: the plans may
+ * be destroyed.
+ *
+ * `why` (may be NULL) gets at most why_size bytes: a sentence that ends in a NUL, empty if all is well. On success
+ * *separable is the caller's, to be given to cgconv_separable_destroy; on failure it is NULL. Returns CGCONV_OK,
+ * CGCONV_INVALID_ARGUMENT or CGCONV_OUT_OF_MEMORY.
+ */
+CGCONV_API cgconv_status cgconv_separable_create(const cgconv_plan *channelwise, const cgconv_plan *pointwise,
+                                                 char *why, size_t why_size, cgconv_separable **separable);
+
+/* Frees it; NULL is allowed. No run of it may be in progress. */
+CGCONV_API void cgconv_separable_destroy(cgconv_separable *separable);
+
+/*
+ * Bytes of workspace that a run needs. It depends on the channels and on the thread count, not on the image: for each
+ * thread a tile of what is between the two, of at most 512 KiB or 16 pixels, and what the two need.
+ */
+CGCONV_API size_t cgconv_separable_workspace_size(const cgconv_separable *separable);
+
+/* The most threads that a run uses. */
+CGCONV_API int cgconv_separable_threads(const cgconv_separable *separable);
+
+/*
+ * y = pointwise(channelwise(x)): x is that of the first plan, y that of the second; each has weights and a bias, which
+ * may be NULL. Arrays, workspace, errors and threads as for cgconv_forward.
+ */
+CGCONV_API cgconv_status cgconv_separable_forward(const cgconv_separable *separable, const void *x,
+                                                  const void *channelwise_weight, const void *channelwise_bias,
+                                                  const void *pointwise_weight, const void *pointwise_bias, void *y,
+                                                  void *workspace, size_t workspace_size);
+
 /* ---- the library ----------------------------------------------------------------------------------------------- */
 
 /*

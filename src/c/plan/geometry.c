@@ -205,7 +205,7 @@ cgconv_status cgc_geometry_init(const cgconv_spec *spec, cgc_geometry *geometry,
         .wo = (ptrdiff_t)(cg * spec->kh * spec->kw), .wc = (ptrdiff_t)(spec->kh * spec->kw),
         .wu = (ptrdiff_t)spec->kw, .wv = 1,
     };
-    if (spec->layout == CGCONV_NCWH || spec->layout == CGCONV_NWHC) exchange(geometry);
+    if (cgc_is_exchanged(spec->layout)) exchange(geometry);
     if (extents) *extents = where;
     return CGCONV_OK;
 }

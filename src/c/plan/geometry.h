@@ -19,6 +19,9 @@ typedef struct cgc_extents {
     cgc_extent x, y, weight, bias;
 } cgc_extents;
 
+/* Whether the geometry has height and width exchanged. */
+static inline int cgc_is_exchanged(cgconv_layout layout) { return layout == CGCONV_NCWH || layout == CGCONV_NWHC; }
+
 /*
  * Checks the spec and fills in both; `extents` may be NULL. On failure neither is of use, and `why` says what was
  * wrong.

@@ -40,6 +40,7 @@ cgconv_status cgc_plan_init(cgconv_plan *plan, const cgconv_spec *spec, const cg
     const char *name = options->algorithm;
     const cgconv_status status = cgc_geometry_init(spec, &plan->geometry, &plan->extents, why);
     if (status) return status;
+    plan->exchanged = cgc_is_exchanged(spec->layout);
     if (options->threads < 0)
         return cgc_explain(why, CGCONV_INVALID_ARGUMENT, "threads=%d must not be negative", options->threads);
     if (name && !known(name))

@@ -20,6 +20,7 @@ typedef struct cgc_pass_plan {
 struct cgconv_plan {
     cgc_geometry geometry;
     cgc_extents extents;
+    int exchanged; /* height and width, in the geometry */
     const cgc_kernels *kernels;
     cgc_pass_plan passes[CGC_PASSES];
 };

@@ -1,0 +1,227 @@
+/*
+ * Separable plans, see separable.h. A tile of the channel-wise pass is a pass of its own, with fewer output rows and
+ * columns, on the same input: its pads are counted from the tile's edges. They may be negative, which is a crop, so
+ * every padding mode stays what it is.
+ */
+#include "separable.h"
+
+#include "../platform/memory.h"
+#include "../platform/threads.h"
+
+#define LL(x) ((long long)(x))
+
+enum {
+    TILE_BYTES = 524288, /* of an intermediate that stays in cache beside what the two passes need */
+    PIXELS = 16,         /* of a tile, at least, and a multiple of this if it is no whole row */
+    TASKS = 4,           /* a thread, so that uneven ones even out */
+};
+
+/* ---- tiles ----------------------------------------------------------------------------------------------------- */
+
+/* Rows i .. i+rows-1, columns j .. j+cols-1 of an output plane. */
+typedef struct tile {
+    int64_t i, rows, j, cols;
+} tile;
+
+static tile tile_at(const cgconv_separable *p, int64_t row_tile, int64_t col_tile) {
+    tile t = {.i = row_tile * p->tile_rows, .j = col_tile * p->tile_cols};
+    t.rows = cgc_min(p->tile_rows, p->rows - t.i);
+    t.cols = cgc_min(p->tile_cols, p->cols - t.j);
+    return t;
+}
+
+/* The strides of the intermediate, of which the channels or the pixels are neighbours, and its elements. */
+typedef struct cells {
+    ptrdiff_t channel, row, col, all;
+} cells;
+
+/* So many cache lines that the next plane or pixel does not compete with this one for places in a cache. */
+static ptrdiff_t odd_lines(int64_t elements, ptrdiff_t size) {
+    const ptrdiff_t line = (ptrdiff_t)CGC_ALIGN / size;
+    return ((ptrdiff_t)cgc_ceil_div(elements, line) | 1) * line;
+}
+
+static cells cells_of(const cgconv_separable *p, const tile *t) {
+    const cgc_geometry *s = &p->channelwise.geometry;
+    if (s->yc == 1 && s->yw != 1) {
+        const ptrdiff_t col = (ptrdiff_t)s->oc;
+        return (cells){1, col * (ptrdiff_t)t->cols, col, col * (ptrdiff_t)(t->rows * t->cols)};
+    }
+    const ptrdiff_t channel = odd_lines(t->rows * t->cols, s->size);
+    return (cells){channel, (ptrdiff_t)t->cols, 1, channel * (ptrdiff_t)s->oc};
+}
+
+/* The pad behind the last cell of an axis that the filter reads; behind it is `first`, the pad before the first. */
+static int64_t pad_behind(int64_t in, int64_t first, int64_t out, int64_t k, int64_t stride, int64_t dilation) {
+    return (out - 1) * stride + (k - 1) * dilation + 1 - in - first;
+}
+
+static cgc_geometry channelwise_part(const cgconv_separable *p, const tile *t) {
+    cgc_geometry s = p->channelwise.geometry;
+    const cells to = cells_of(p, t);
+    s.n = 1, s.oh = t->rows, s.ow = t->cols;
+    s.pt -= t->i * s.sh, s.pl -= t->j * s.sw;
+    s.pb = pad_behind(s.h, s.pt, s.oh, s.kh, s.sh, s.dh);
+    s.pr = pad_behind(s.w, s.pl, s.ow, s.kw, s.sw, s.dw);
+    s.yc = to.channel, s.yh = to.row, s.yw = to.col;
+    return s;
+}
+
+static cgc_geometry pointwise_part(const cgconv_separable *p, const tile *t) {
+    cgc_geometry s = p->pointwise.geometry;
+    const cells from = cells_of(p, t);
+    s.n = 1, s.h = s.oh = t->rows, s.w = s.ow = t->cols;
+    s.xc = from.channel, s.xh = from.row, s.xw = from.col;
+    return s;
+}
+
+/* ---- planning -------------------------------------------------------------------------------------------------- */
+
+/* The extents of the intermediate as the caller knows them: n, c, h, w. */
+static void caller_extents(const cgconv_plan *plan, int of_output, int64_t extents[4]) {
+    const cgc_geometry *s = &plan->geometry;
+    const int64_t high = of_output ? s->oh : s->h, wide = of_output ? s->ow : s->w;
+    extents[0] = s->n, extents[1] = of_output ? s->oc : s->c;
+    extents[2] = plan->exchanged ? wide : high, extents[3] = plan->exchanged ? high : wide;
+}
+
+static cgconv_status check(const cgconv_plan *channelwise, const cgconv_plan *pointwise, cgc_why why) {
+    if (why.text && why.size) why.text[0] = 0;
+    if (!channelwise || !pointwise) return cgc_explain(why, CGCONV_INVALID_ARGUMENT, "a plan is NULL");
+    const cgc_geometry *a = &channelwise->geometry, *b = &pointwise->geometry;
+    if (a->dtype != b->dtype)
+        return cgc_explain(why, CGCONV_INVALID_ARGUMENT, "the two plans have different data types");
+    if (channelwise->kernels != pointwise->kernels)
+        return cgc_explain(why, CGCONV_INVALID_ARGUMENT, "the two plans have different instruction sets");
+    if (a->cg != 1)
+        return cgc_explain(why, CGCONV_INVALID_ARGUMENT,
+                           "the first plan has groups=%lld for c=%lld: a channel-wise convolution has as many groups "
+                           "as channels",
+                           LL(a->g), LL(a->c));
+    if (b->kh != 1 || b->kw != 1 || b->sh != 1 || b->sw != 1 || b->pt || b->pb || b->pl || b->pr)
+        return cgc_explain(why, CGCONV_INVALID_ARGUMENT,
+                           "the second plan is not pointwise: it needs filters of 1 x 1, strides of 1 and no padding");
+    int64_t made[4], read[4];
+    caller_extents(channelwise, 1, made);
+    caller_extents(pointwise, 0, read);
+    for (int axis = 0; axis < 4; axis++)
+        if (made[axis] != read[axis])
+            return cgc_explain(why, CGCONV_INVALID_ARGUMENT,
+                               "the first plan makes an output with %c=%lld, the second reads an input with %c=%lld",
+                               "nchw"[axis], LL(made[axis]), "nchw"[axis], LL(read[axis]));
+    return CGCONV_OK;
+}
+
+/* A pointwise pass does not care which axis is called height. */
+static cgc_geometry exchanged(cgc_geometry s) {
+    const cgc_geometry a = s;
+    s.h = a.w, s.w = a.h, s.oh = a.ow, s.ow = a.oh;
+    s.xh = a.xw, s.xw = a.xh, s.yh = a.yw, s.yw = a.yh;
+    return s;
+}
+
+/* Tiles of whole rows whose intermediate stays in cache; of parts of a row where one is too long for that. */
+static void cut(cgconv_separable *p) {
+    const cgc_geometry *s = &p->channelwise.geometry;
+    const int64_t pixels = cgc_max(PIXELS, TILE_BYTES / (s->oc * (int64_t)s->size) / PIXELS * PIXELS);
+    const int64_t images = cgc_max(1, p->images), wanted = TASKS * (int64_t)p->threads;
+    p->tile_cols = cgc_min(p->cols, pixels);
+    p->col_tiles = cgc_ceil_div(p->cols, p->tile_cols);
+    p->row_tiles = cgc_ceil_div(p->rows, cgc_max(1, pixels / p->tile_cols));
+    const int64_t others = images * p->col_tiles;
+    while (p->threads > 1 && others * p->row_tiles < wanted && others * p->row_tiles % p->threads &&
+           p->row_tiles < p->rows)
+        p->row_tiles++;
+    p->tile_rows = cgc_ceil_div(p->rows, p->row_tiles);
+    p->row_tiles = cgc_ceil_div(p->rows, p->tile_rows);
+}
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Books for a part of a pass, and sees to it that its algorithm serves it. */
+static void book(cgconv_separable *p, cgc_stage *stage, const cgc_geometry *part) {
+    if (!stage->algorithm->supports(part, p->kernels, CGCONV_FORWARD)) stage->algorithm = &cgc_reference;
+    const cgc_booking booking = stage->algorithm->book(part, p->kernels, CGCONV_FORWARD, 1);
+    p->scratch.shared = larger(p->scratch.shared, booking.shared);
+    p->scratch.per_thread = larger(p->scratch.per_thread, booking.per_thread);
+}
+
+/* Books for the tiles that differ: at either end of an axis and between. */
+static void book_tiles(cgconv_separable *p) {
+    const int64_t rows[3] = {0, p->row_tiles > 1, p->row_tiles - 1}, cols[3] = {0, p->col_tiles > 1, p->col_tiles - 1};
+    for (int a = 0; a < 3; a++)
+        for (int b = 0; b < 3; b++) {
+            const tile t = tile_at(p, rows[a], cols[b]);
+            const cgc_geometry first = channelwise_part(p, &t), second = pointwise_part(p, &t);
+            const size_t bytes = (size_t)(cells_of(p, &t).all * first.size);
+            p->intermediate = larger(p->intermediate, cgc_round_up(bytes));
+            book(p, &p->channelwise, &first);
+            book(p, &p->pointwise, &second);
+        }
+}
+
+static cgc_stage stage_of(const cgconv_plan *plan) {
+    return (cgc_stage){plan->geometry, plan->passes[CGCONV_FORWARD].algorithm, plan->extents.weight,
+                       plan->extents.bias};
+}
+
+cgconv_status cgc_separable_init(cgconv_separable *separable, const cgconv_plan *channelwise,
+                                 const cgconv_plan *pointwise, cgc_why why) {
+    const cgconv_status status = check(channelwise, pointwise, why);
+    if (status) return status;
+    const int threads[2] = {channelwise->passes[CGCONV_FORWARD].threads, pointwise->passes[CGCONV_FORWARD].threads};
+    *separable = (cgconv_separable){
+        .channelwise = stage_of(channelwise), .pointwise = stage_of(pointwise),
+        .kernels = channelwise->kernels, .x = channelwise->extents.x, .y = pointwise->extents.y,
+        .threads = threads[0] > threads[1] ? threads[0] : threads[1],
+        .images = channelwise->geometry.n, .rows = channelwise->geometry.oh, .cols = channelwise->geometry.ow,
+    };
+    cgconv_separable *p = separable;
+    if (channelwise->exchanged != pointwise->exchanged) p->pointwise.geometry = exchanged(p->pointwise.geometry);
+    cut(p);
+    book_tiles(p);
+    p->local = p->intermediate + p->scratch.shared + p->scratch.per_thread;
+    p->workspace = p->local * (size_t)p->threads + CGC_ALIGN - 1;
+    return CGCONV_OK;
+}
+
+/* ---- running --------------------------------------------------------------------------------------------------- */
+
+/* A part of a pass, by one thread. */
+static void run_part(const cgconv_separable *p, const cgc_stage *stage, const cgc_geometry *part, const char *x,
+                     const char *weight, const char *bias, char *y, char *scratch) {
+    const cgc_run run = {
+        .geometry = part,
+        .kernels = p->kernels,
+        .pass = CGCONV_FORWARD,
+        .threads = 1,
+        .x = (char *)x,
+        .weight = (char *)weight,
+        .bias = (char *)bias,
+        .y = y,
+        .shared = scratch,
+        .local = scratch + p->scratch.shared,
+        .local_size = p->scratch.per_thread,
+    };
+    stage->algorithm->run(&run);
+}
+
+static void run_tile(void *context, int64_t task, int thread) {
+    const cgc_separable_run *run = context;
+    const cgconv_separable *p = run->separable;
+    const int64_t row_tile = task / p->col_tiles % p->row_tiles, n = task / p->col_tiles / p->row_tiles;
+    const tile t = tile_at(p, row_tile, task % p->col_tiles);
+    const cgc_geometry first = channelwise_part(p, &t), second = pointwise_part(p, &t);
+    char *intermediate = run->memory + (size_t)thread * p->local, *scratch = intermediate + p->intermediate;
+    const char *x = cgc_at(run->x, n * first.xn, first.size);
+    char *y = cgc_at(run->y, n * second.yn + t.i * second.yh + t.j * second.yw, second.size);
+    run_part(p, &p->channelwise, &first, x, run->weight[0], run->bias[0], intermediate, scratch);
+    run_part(p, &p->pointwise, &second, intermediate, run->weight[1], run->bias[1], y, scratch);
+}
+
+void cgc_separable_forward(const cgc_separable_run *run) {
+    const cgconv_separable *p = run->separable;
+    cgc_separable_run aligned = *run;
+    aligned.memory = cgc_align(run->memory);
+    cgc_parallel(cgc_allowed_threads(p->threads), p->images * p->row_tiles * p->col_tiles, run_tile, &aligned);
+}
