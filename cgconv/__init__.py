@@ -45,7 +45,13 @@ from .config import (  # noqa: E402
     set_num_threads,
     show_config,
 )
-from .functional import conv2d, conv2d_backward_input, conv2d_backward_weight, pad2d  # noqa: E402
+from .functional import (  # noqa: E402
+    conv2d,
+    conv2d_backward_input,
+    conv2d_backward_weight,
+    pad2d,
+    separable_conv2d,
+)
 from .layer import (  # noqa: E402
     Gradients,
     GroupedConvolution2DLayer,
@@ -74,6 +80,7 @@ __all__ = [
     "isa_alternatives",
     "load_layer",
     "pad2d",
+    "separable_conv2d",
     "set_num_threads",
     "show_config",
 ]

@@ -79,23 +79,27 @@ def real_array(name: str, value: object) -> np.ndarray[Any, Any]:
     return array
 
 
-def agree(names: tuple[str, ...], first: Any, second: Any, third: Any = None) -> tuple[Any, np.dtype[Any]]:
-    """The values as arrays of real numbers, and the data type in which to compute. A third that is None stays it.
+def agree(names: tuple[str, ...], first: Any, second: Any, *others: Any) -> tuple[Any, np.dtype[Any]]:
+    """The values as arrays of real numbers, and the data type in which to compute. Others that are None stay it.
 
     A float32 or float64 array has a say, and all that have one must agree. Integers, bools, float16, and lists and
     numbers, which have no type of their own, follow the others, or are float32 if there is no other.
     """
+    values = (first, second, *others)
     # Most calls: arrays of NumPy of one type, which is seen much faster than what any other values are.
-    if type(first) is type(second) is np.ndarray and (third is None or type(third) is np.ndarray):
+    if type(first) is type(second) is np.ndarray:
         dtype = first.dtype
-        if ((dtype == FLOAT32 or dtype == FLOAT64) and second.dtype == dtype
-                and (third is None or third.dtype == dtype)):
-            return (first, second, third), own(dtype)
-    values = (first, second) if third is None else (first, second, third)
-    taken = [real_array(name, value) for name, value in zip(names, values, strict=False)]
-    dtype = _common_dtype({name: array for name, value, array in zip(names, values, taken, strict=False)
-                           if not isinstance(value, _TYPELESS)})
-    return (*taken, None)[:3], dtype
+        if (dtype == FLOAT32 or dtype == FLOAT64) and second.dtype == dtype:
+            for other in others:
+                if other is not None and not (type(other) is np.ndarray and other.dtype == dtype):
+                    break
+            else:
+                return values, own(dtype)
+    taken = [real_array(names[0], first), real_array(names[1], second)]
+    taken += [None if other is None else real_array(name, other) for name, other in zip(names[2:], others, strict=True)]
+    return tuple(taken), _common_dtype({
+        name: array for name, value, array in zip(names, values, taken, strict=True)
+        if array is not None and not isinstance(value, _TYPELESS)})
 
 
 def own(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -1,4 +1,4 @@
-"""The functions: a convolution, its two gradients and its padding, on arrays, without any state.
+"""The functions: a convolution, its two gradients, a separable one, and padding, on arrays, without any state.
 
 They find the data type, and the plan for the arrays as they lie in memory. They must not know layers or files.
 """
@@ -127,7 +127,7 @@ def conv2d_backward_input(dy: Any, weight: Any, input_shape: Any, *, stride: spe
            [2., 4., 2.],
            [1., 2., 1.]])
     """
-    (dy, weight, _), dtype = arrays.agree(("dy", "weight"), dy, weight)
+    (dy, weight), dtype = arrays.agree(("dy", "weight"), dy, weight)
     input_shape = spec.shape("input_shape", input_shape)
     if len(input_shape) != dy.ndim:
         raise ValueError(f"input_shape={input_shape} has {len(input_shape)} axes, and dy has {dy.ndim}")
@@ -168,13 +168,67 @@ def conv2d_backward_weight(x: Any, dy: Any, weight_shape: Any, *, stride: spec.I
     (array([[ 8., 12.],
            [20., 24.]]), array([4.]))
     """
-    (x, dy, _), dtype = arrays.agree(("x", "dy"), x, dy)
+    (x, dy), dtype = arrays.agree(("x", "dy"), x, dy)
     if x.ndim != dy.ndim:
         raise ValueError(f"x has {x.ndim} axes, and dy has {dy.ndim}")
     plan = cache.plan(x.shape, spec.shape("weight_shape", weight_shape), dtype, strides_of(x, dtype),
                       strides_of(dy, dtype), threads, stride, padding, dilation, groups, padding_value, layout,
                       algorithm=algorithm)
     return plan.backward_weight(x, dy)
+
+
+def separable_conv2d(x: Any, depthwise_weight: Any, pointwise_weight: Any, depthwise_bias: Any = None,
+                     pointwise_bias: Any = None, *, stride: spec.Ints = 1, padding: spec.Padding = 0,
+                     dilation: spec.Ints = 1, padding_value: spec.PaddingValue = 0, layout: str = "NCHW",
+                     depthwise_clamp: spec.Clamp = (None, None), clamp: spec.Clamp = (None, None), out: Any = None,
+                     threads: int | None = None) -> Any:
+    """A depthwise-separable convolution: one filter or more for each channel, then a mix of the channels (1 x 1).
+
+    It has the same bits as the two calls ::
+
+        between = conv2d(x, depthwise_weight, depthwise_bias, stride=stride, padding=padding, dilation=dilation,
+                         groups=C, padding_value=padding_value, layout=layout, clamp=depthwise_clamp)
+        conv2d(between, pointwise_weight, pointwise_bias, layout=layout, clamp=clamp)
+
+    but works tile by tile: what lies between stays in the cache, and no array is made for it.
+
+    Parameters
+    ----------
+    x : array
+        The input of C channels, in the axes of `layout`.
+    depthwise_weight : array, shape (M*C, 1, kh, kw)
+        M filters for each channel.
+    pointwise_weight : array, shape (F, M*C, 1, 1)
+    depthwise_bias, pointwise_bias : array, shape (M*C,) and (F,), optional
+    stride, padding, dilation, padding_value
+        Of the depthwise convolution, as for `conv2d`.
+    depthwise_clamp, clamp : (lo, hi)
+        Bounds of what lies between, and of the result, as for `conv2d`.
+    layout, out, threads
+        As for `conv2d`.
+
+    Returns
+    -------
+    array
+        Of the axes of x, in its memory order, and of the common data type.
+
+    Examples
+    --------
+    >>> import numpy as np, cgconv
+    >>> x = np.arange(18, dtype="float32").reshape(1, 2, 3, 3)
+    >>> depthwise, pointwise = np.ones((2, 1, 3, 3), "float32"), np.ones((1, 2, 1, 1), "float32")
+    >>> cgconv.separable_conv2d(x, depthwise, pointwise, padding="same")[0, 0]
+    array([[ 52.,  84.,  60.],
+           [ 96., 153., 108.],
+           [ 76., 120.,  84.]], dtype=float32)
+    """
+    (x, depthwise_weight, pointwise_weight, depthwise_bias, pointwise_bias), dtype = arrays.agree(
+        ("x", "depthwise_weight", "pointwise_weight", "depthwise_bias", "pointwise_bias"),
+        x, depthwise_weight, pointwise_weight, depthwise_bias, pointwise_bias)
+    plan = cache.separable(x.shape, depthwise_weight.shape, pointwise_weight.shape, dtype, strides_of(x, dtype),
+                           strides_of_output(out, x.ndim, dtype), threads, stride, padding, dilation, padding_value,
+                           layout, depthwise_clamp, clamp)
+    return plan.forward(x, depthwise_weight, pointwise_weight, depthwise_bias, pointwise_bias, out)
 
 
 def pad2d(x: Any, padding: spec.Ints, padding_value: Any = 0, *, layout: str = "NCHW") -> Array:

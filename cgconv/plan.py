@@ -234,18 +234,18 @@ class Plan:
             return None
         return side.shape, side.strides, None if side.repeats else arrays.maker(side.shape, side.strides, self._dtype)
 
-    def _weight(self, value: Any) -> Array:
-        weight = arrays.real_array("weight", value)
+    def _weight(self, value: Any, name: str = "weight") -> Array:
+        weight = arrays.real_array(name, value)
         if weight.shape != self._weight_shape:
-            raise ValueError(f"weight.shape={weight.shape}: must be {self._weight_shape}")
+            raise ValueError(f"{name}.shape={weight.shape}: must be {self._weight_shape}")
         return arrays.dense(weight, self._dtype)
 
-    def _bias(self, value: Any) -> Array | None:
+    def _bias(self, value: Any, name: str = "bias") -> Array | None:
         if value is None:
             return None
-        bias = arrays.real_array("bias", value)
+        bias = arrays.real_array(name, value)
         if bias.shape != self._weight_shape[:1]:
-            raise ValueError(f"bias.shape={bias.shape}: must be {self._weight_shape[:1]}, one per output channel")
+            raise ValueError(f"{name}.shape={bias.shape}: must be {self._weight_shape[:1]}, one per output channel")
         return arrays.dense(bias, self._dtype)
 
     def _image(self, name: str, value: Any, side: formats.Side) -> Array:

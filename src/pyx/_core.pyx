@@ -115,7 +115,7 @@ cdef int set_standing(Standing *standing, shape, strides) except -1:
 cdef struct Held:
     # The memory of the arrays of one run, until they are released.
     int count
-    Py_buffer[4] views
+    Py_buffer[6] views
 
 
 cdef class Plan:
@@ -375,4 +375,5 @@ cdef class Plan:
         return &a[0]
 
 
+include "separable.pxi"
 include "library.pxi"

@@ -102,6 +102,19 @@ cdef extern from "cgconv.h" nogil:
     cgconv_status cgconv_backward_weight(const cgconv_plan *plan, const void *x, const void *dy, void *dw, void *db,
                                          void *workspace, size_t workspace_size)
 
+    ctypedef struct cgconv_separable:
+        pass
+
+    cgconv_status cgconv_separable_create(const cgconv_plan *channelwise, const cgconv_plan *pointwise, char *why,
+                                          size_t why_size, cgconv_separable **separable)
+    void cgconv_separable_destroy(cgconv_separable *separable)
+    size_t cgconv_separable_workspace_size(const cgconv_separable *separable)
+    int cgconv_separable_threads(const cgconv_separable *separable)
+    cgconv_status cgconv_separable_forward(const cgconv_separable *separable, const void *x,
+                                           const void *channelwise_weight, const void *channelwise_bias,
+                                           const void *pointwise_weight, const void *pointwise_bias, void *y,
+                                           void *workspace, size_t workspace_size)
+
     int cgconv_get_num_threads()
     cgconv_status cgconv_set_num_threads(int n)
     const char *cgconv_status_string(cgconv_status status)
