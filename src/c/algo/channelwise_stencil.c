@@ -68,7 +68,7 @@ static parts parts_of(const cgc_correlation *c, const cgc_kernels *kernels) {
     parts at;
     at.cells = cgc_round_up(LINES * sizeof(ptrdiff_t)); /* more than a window has */
     at.constants = at.cells + cgc_round_up(2 * CGC_FRINGE_CELLS * sizeof(int32_t));
-    at.weights = at.constants + cgc_round_up((size_t)cgc_max(reach, 1) * size);
+    at.weights = at.constants + (windowed ? 0 : cgc_round_up((size_t)cgc_max(reach, 1) * size));
     at.window = at.weights + cgc_round_up(WEIGHTS * size);
     at.copy = at.window + cgc_round_up(windowed ? sizeof(cgc_window) : 0);
     at.end = at.copy + cgc_round_up(windowed ? CGC_WINDOW_ELEMENTS * size : 0);

@@ -4,7 +4,6 @@
  * every padding mode stays what it is.
  */
 #include "separable.h"
-#include <stdlib.h>
 
 #include "../platform/memory.h"
 #include "../platform/threads.h"
@@ -124,7 +123,7 @@ static cgc_geometry exchanged(cgc_geometry s) {
 /* Tiles of whole rows whose intermediate stays in cache; of parts of a row where one is too long for that. */
 static void cut(cgconv_separable *p) {
     const cgc_geometry *s = &p->channelwise.geometry;
-    const int64_t pixels = cgc_max(PIXELS, (getenv("TB")?atoi(getenv("TB"))*1024:TILE_BYTES) / (s->oc * (int64_t)s->size) / PIXELS * PIXELS);
+    const int64_t pixels = cgc_max(PIXELS, TILE_BYTES / (s->oc * (int64_t)s->size) / PIXELS * PIXELS);
     const int64_t images = cgc_max(1, p->images), wanted = TASKS * (int64_t)p->threads;
     p->tile_cols = cgc_min(p->cols, pixels);
     p->col_tiles = cgc_ceil_div(p->cols, p->tile_cols);
@@ -141,7 +140,7 @@ static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 /* Books for a part of a pass, and sees to it that its algorithm serves it. */
 static void book(cgconv_separable *p, cgc_stage *stage, const cgc_geometry *part) {
-    if (!stage->algorithm->supports(part, p->kernels, CGCONV_FORWARD)) stage->algorithm = &cgc_reference;
+    if (!stage->algorithm->supports(part, p->kernels, CGCONV_FORWARD)) stage->algorithm = &cgc_grouped;
     const cgc_booking booking = stage->algorithm->book(part, p->kernels, CGCONV_FORWARD, 1);
     p->scratch.shared = larger(p->scratch.shared, booking.shared);
     p->scratch.per_thread = larger(p->scratch.per_thread, booking.per_thread);
