@@ -11,28 +11,31 @@
 #define LL(x) ((long long)(x))
 
 enum {
-    TILE_BYTES = 524288, /* of an intermediate that stays in cache beside what the two passes need */
-    PIXELS = 16,         /* of a tile, at least, and a multiple of this if it is no whole row */
-    TASKS = 4,           /* a thread, so that uneven ones even out */
+    TILE_BYTES = 524288,   /* of an intermediate that stays in cache beside what the two passes need */
+    WHOLE_BYTES = 1048576, /* of an intermediate, for each thread, that is not cut: it stays in cache as it is */
+    PIXELS = 16,           /* of a tile, at least, and a multiple of this if it is no whole row */
+    TASKS = 4,             /* a thread, so that uneven ones even out */
 };
 
 /* ---- tiles ----------------------------------------------------------------------------------------------------- */
 
-/* Rows i .. i+rows-1, columns j .. j+cols-1 of an output plane. */
+/* Rows i .. i+rows-1, columns j .. j+cols-1 of the output planes of images n .. n+images-1. */
 typedef struct tile {
-    int64_t i, rows, j, cols;
+    int64_t n, images, i, rows, j, cols;
 } tile;
 
-static tile tile_at(const cgconv_separable *p, int64_t row_tile, int64_t col_tile) {
-    tile t = {.i = row_tile * p->tile_rows, .j = col_tile * p->tile_cols};
+static tile tile_at(const cgconv_separable *p, int64_t index) {
+    const int64_t row_tile = index / p->col_tiles % p->row_tiles, col_tile = index % p->col_tiles;
+    tile t = {.images = p->tile_images, .i = row_tile * p->tile_rows, .j = col_tile * p->tile_cols};
+    t.n = index / p->col_tiles / p->row_tiles;
     t.rows = cgc_min(p->tile_rows, p->rows - t.i);
     t.cols = cgc_min(p->tile_cols, p->cols - t.j);
     return t;
 }
 
-/* The strides of the intermediate, of which the channels or the pixels are neighbours, and its elements. */
+/* The strides of the intermediate, whose channels or pixels are neighbours. */
 typedef struct cells {
-    ptrdiff_t channel, row, col, all;
+    ptrdiff_t image, channel, row, col;
 } cells;
 
 /* So many cache lines that the next plane or pixel does not compete with this one for places in a cache. */
@@ -44,11 +47,11 @@ static ptrdiff_t odd_lines(int64_t elements, ptrdiff_t size) {
 static cells cells_of(const cgconv_separable *p, const tile *t) {
     const cgc_geometry *s = &p->channelwise.geometry;
     if (s->yc == 1 && s->yw != 1) {
-        const ptrdiff_t col = (ptrdiff_t)s->oc;
-        return (cells){1, col * (ptrdiff_t)t->cols, col, col * (ptrdiff_t)(t->rows * t->cols)};
+        const ptrdiff_t col = (ptrdiff_t)s->oc, row = col * (ptrdiff_t)t->cols;
+        return (cells){row * (ptrdiff_t)t->rows, 1, row, col};
     }
     const ptrdiff_t channel = odd_lines(t->rows * t->cols, s->size);
-    return (cells){channel, (ptrdiff_t)t->cols, 1, channel * (ptrdiff_t)s->oc};
+    return (cells){channel * (ptrdiff_t)s->oc, channel, (ptrdiff_t)t->cols, 1};
 }
 
 /* The pad behind the last cell of an axis that the filter reads; behind it is `first`, the pad before the first. */
@@ -59,19 +62,19 @@ static int64_t pad_behind(int64_t in, int64_t first, int64_t out, int64_t k, int
 static cgc_geometry channelwise_part(const cgconv_separable *p, const tile *t) {
     cgc_geometry s = p->channelwise.geometry;
     const cells to = cells_of(p, t);
-    s.n = 1, s.oh = t->rows, s.ow = t->cols;
+    s.n = t->images, s.oh = t->rows, s.ow = t->cols;
     s.pt -= t->i * s.sh, s.pl -= t->j * s.sw;
     s.pb = pad_behind(s.h, s.pt, s.oh, s.kh, s.sh, s.dh);
     s.pr = pad_behind(s.w, s.pl, s.ow, s.kw, s.sw, s.dw);
-    s.yc = to.channel, s.yh = to.row, s.yw = to.col;
+    s.yn = to.image, s.yc = to.channel, s.yh = to.row, s.yw = to.col;
     return s;
 }
 
 static cgc_geometry pointwise_part(const cgconv_separable *p, const tile *t) {
     cgc_geometry s = p->pointwise.geometry;
     const cells from = cells_of(p, t);
-    s.n = 1, s.h = s.oh = t->rows, s.w = s.ow = t->cols;
-    s.xc = from.channel, s.xh = from.row, s.xw = from.col;
+    s.n = t->images, s.h = s.oh = t->rows, s.w = s.ow = t->cols;
+    s.xn = from.image, s.xc = from.channel, s.xh = from.row, s.xw = from.col;
     return s;
 }
 
@@ -120,11 +123,22 @@ static cgc_geometry exchanged(cgc_geometry s) {
     return s;
 }
 
-/* Tiles of whole rows whose intermediate stays in cache; of parts of a row where one is too long for that. */
+/*
+ * Tiles of whole rows whose intermediate stays in cache; of parts of a row where one is too long for that. An
+ * intermediate that fits in the caches of all threads is one tile, on which the passes share their work among them.
+ */
 static void cut(cgconv_separable *p) {
     const cgc_geometry *s = &p->channelwise.geometry;
-    const int64_t pixels = cgc_max(PIXELS, TILE_BYTES / (s->oc * (int64_t)s->size) / PIXELS * PIXELS);
-    const int64_t images = cgc_max(1, p->images), wanted = TASKS * (int64_t)p->threads;
+    const int64_t pixel = s->oc * (int64_t)s->size, images = cgc_max(1, p->images);
+    const int64_t pixels = cgc_max(PIXELS, TILE_BYTES / pixel / PIXELS * PIXELS);
+    p->tile_images = p->row_tiles = p->col_tiles = p->tiles = 1;
+    p->tile_rows = p->rows, p->tile_cols = p->cols, p->crew = p->threads;
+    if (images * p->rows * p->cols <= p->threads * (int64_t)WHOLE_BYTES / pixel) {
+        p->tile_images = p->images;
+        return;
+    }
+    const int64_t wanted = TASKS * (int64_t)p->threads;
+    p->crew = 1;
     p->tile_cols = cgc_min(p->cols, pixels);
     p->col_tiles = cgc_ceil_div(p->cols, p->tile_cols);
     p->row_tiles = cgc_ceil_div(p->rows, cgc_max(1, pixels / p->tile_cols));
@@ -134,14 +148,19 @@ static void cut(cgconv_separable *p) {
         p->row_tiles++;
     p->tile_rows = cgc_ceil_div(p->rows, p->row_tiles);
     p->row_tiles = cgc_ceil_div(p->rows, p->tile_rows);
+    p->tiles = p->images * p->row_tiles * p->col_tiles;
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
+static cgc_packing packing_of(const cgconv_separable *p, const cgc_stage *stage, const cgc_geometry *part) {
+    return stage->algorithm->packing ? stage->algorithm->packing(part, p->kernels) : (cgc_packing){0, 0};
+}
+
 /* Books for a part of a pass, and sees to it that its algorithm serves it. */
 static void book(cgconv_separable *p, cgc_stage *stage, const cgc_geometry *part) {
     if (!stage->algorithm->supports(part, p->kernels, CGCONV_FORWARD)) stage->algorithm = &cgc_grouped;
-    const cgc_booking booking = stage->algorithm->book(part, p->kernels, CGCONV_FORWARD, 1);
+    const cgc_booking booking = stage->algorithm->book(part, p->kernels, CGCONV_FORWARD, p->crew);
     p->scratch.shared = larger(p->scratch.shared, booking.shared);
     p->scratch.per_thread = larger(p->scratch.per_thread, booking.per_thread);
 }
@@ -151,18 +170,23 @@ static void book_tiles(cgconv_separable *p) {
     const int64_t rows[3] = {0, p->row_tiles > 1, p->row_tiles - 1}, cols[3] = {0, p->col_tiles > 1, p->col_tiles - 1};
     for (int a = 0; a < 3; a++)
         for (int b = 0; b < 3; b++) {
-            const tile t = tile_at(p, rows[a], cols[b]);
+            const tile t = tile_at(p, rows[a] * p->col_tiles + cols[b]);
             const cgc_geometry first = channelwise_part(p, &t), second = pointwise_part(p, &t);
-            const size_t bytes = (size_t)(cells_of(p, &t).all * first.size);
-            p->intermediate = larger(p->intermediate, cgc_round_up(bytes));
+            p->intermediate = larger(p->intermediate, cgc_round_up((size_t)(t.images * first.yn * first.size)));
             book(p, &p->channelwise, &first);
             book(p, &p->pointwise, &second);
         }
+    if (p->tiles < 2) return;
+    const tile t = tile_at(p, 0);
+    const cgc_geometry first = channelwise_part(p, &t), second = pointwise_part(p, &t);
+    p->channelwise.packing = packing_of(p, &p->channelwise, &first);
+    p->pointwise.packing = packing_of(p, &p->pointwise, &second);
+    p->packed = cgc_round_up(p->channelwise.packing.size) + cgc_round_up(p->pointwise.packing.size);
 }
 
 static cgc_stage stage_of(const cgconv_plan *plan) {
     return (cgc_stage){plan->geometry, plan->passes[CGCONV_FORWARD].algorithm, plan->extents.weight,
-                       plan->extents.bias};
+                       plan->extents.bias, {0, 0}};
 }
 
 cgconv_status cgc_separable_init(cgconv_separable *separable, const cgconv_plan *channelwise,
@@ -180,25 +204,27 @@ cgconv_status cgc_separable_init(cgconv_separable *separable, const cgconv_plan 
     if (channelwise->exchanged != pointwise->exchanged) p->pointwise.geometry = exchanged(p->pointwise.geometry);
     cut(p);
     book_tiles(p);
-    p->local = p->intermediate + p->scratch.shared + p->scratch.per_thread;
-    p->workspace = p->local * (size_t)p->threads + CGC_ALIGN - 1;
+    p->local = p->intermediate + p->scratch.shared + p->scratch.per_thread * (size_t)p->crew;
+    p->workspace = p->packed + p->local * (size_t)(p->threads / p->crew) + CGC_ALIGN - 1;
     return CGCONV_OK;
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
 
-/* A part of a pass, by one thread. */
+/* A part of a pass: from x to y. */
 static void run_part(const cgconv_separable *p, const cgc_stage *stage, const cgc_geometry *part, const char *x,
-                     const char *weight, const char *bias, char *y, char *scratch) {
+                     const char *weight, const char *packed, const char *bias, char *y, char *scratch) {
+    const int form = stage->packing.form;
     const cgc_run run = {
         .geometry = part,
         .kernels = p->kernels,
         .pass = CGCONV_FORWARD,
-        .threads = 1,
+        .threads = cgc_allowed_threads(p->crew),
         .x = (char *)x,
         .weight = (char *)weight,
         .bias = (char *)bias,
         .y = y,
+        .packed = form && packing_of(p, stage, part).form == form ? packed : NULL, /* smaller tiles may differ */
         .shared = scratch,
         .local = scratch + p->scratch.shared,
         .local_size = p->scratch.per_thread,
@@ -206,22 +232,39 @@ static void run_part(const cgconv_separable *p, const cgc_stage *stage, const cg
     stage->algorithm->run(&run);
 }
 
+/* The packed weights of the pointwise pass come behind those of the other. */
+static char *packed_pointwise(const cgc_separable_run *run) {
+    return run->memory + cgc_round_up(run->separable->channelwise.packing.size);
+}
+
 static void run_tile(void *context, int64_t task, int thread) {
     const cgc_separable_run *run = context;
     const cgconv_separable *p = run->separable;
-    const int64_t row_tile = task / p->col_tiles % p->row_tiles, n = task / p->col_tiles / p->row_tiles;
-    const tile t = tile_at(p, row_tile, task % p->col_tiles);
+    const tile t = tile_at(p, task);
     const cgc_geometry first = channelwise_part(p, &t), second = pointwise_part(p, &t);
-    char *intermediate = run->memory + (size_t)thread * p->local, *scratch = intermediate + p->intermediate;
-    const char *x = cgc_at(run->x, n * first.xn, first.size);
-    char *y = cgc_at(run->y, n * second.yn + t.i * second.yh + t.j * second.yw, second.size);
-    run_part(p, &p->channelwise, &first, x, run->weight[0], run->bias[0], intermediate, scratch);
-    run_part(p, &p->pointwise, &second, intermediate, run->weight[1], run->bias[1], y, scratch);
+    char *intermediate = run->memory + p->packed + (size_t)thread * p->local, *scratch = intermediate + p->intermediate;
+    const char *x = cgc_at(run->x, t.n * first.xn, first.size);
+    char *y = cgc_at(run->y, t.n * second.yn + t.i * second.yh + t.j * second.yw, second.size);
+    run_part(p, &p->channelwise, &first, x, run->weight[0], run->memory, run->bias[0], intermediate, scratch);
+    run_part(p, &p->pointwise, &second, intermediate, run->weight[1], packed_pointwise(run), run->bias[1], y, scratch);
+}
+
+/* Packs the weights of a pass for all tiles that read them in the form of the first. */
+static void pack(const cgconv_separable *p, const cgc_stage *stage, const cgc_geometry *part, const char *weight,
+                 char *packed) {
+    if (stage->packing.form) stage->algorithm->pack(part, p->kernels, weight, packed);
 }
 
 void cgc_separable_forward(const cgc_separable_run *run) {
     const cgconv_separable *p = run->separable;
     cgc_separable_run aligned = *run;
     aligned.memory = cgc_align(run->memory);
-    cgc_parallel(cgc_allowed_threads(p->threads), p->images * p->row_tiles * p->col_tiles, run_tile, &aligned);
+    const tile t = tile_at(p, 0);
+    const cgc_geometry first = channelwise_part(p, &t), second = pointwise_part(p, &t);
+    pack(p, &p->channelwise, &first, run->weight[0], aligned.memory);
+    pack(p, &p->pointwise, &second, run->weight[1], packed_pointwise(&aligned));
+    if (p->tiles == 1)
+        run_tile(&aligned, 0, 0);
+    else
+        cgc_parallel(cgc_allowed_threads(p->threads), p->tiles, run_tile, &aligned);
 }

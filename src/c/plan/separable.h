@@ -8,11 +8,12 @@
 #include "explain.h"
 #include "plan.h"
 
-/* One of the two passes, on a tile. */
+/* One of the two passes. */
 typedef struct cgc_stage {
-    cgc_geometry geometry; /* of one image; what depends on the tile is set for each */
+    cgc_geometry geometry; /* of all of it; that of a part is made for each tile */
     const cgc_algorithm *algorithm;
     cgc_extent weight, bias;
+    cgc_packing packing; /* of the weights, which are packed once for all tiles; its form is 0 if they are not */
 } cgc_stage;
 
 struct cgconv_separable {
@@ -21,11 +22,13 @@ struct cgconv_separable {
     cgc_extent x, y;
     int threads;
     int64_t images, rows, cols; /* of the output */
-    int64_t tile_rows, tile_cols, row_tiles, col_tiles;
-    size_t intermediate; /* bytes of a tile of it */
-    cgc_booking scratch; /* of one part of a pass, which one thread runs */
-    size_t local;        /* bytes of a thread: both */
-    size_t workspace;    /* bytes at any address that hold those of all threads, aligned */
+    int64_t tile_images, tile_rows, tile_cols;
+    int64_t tiles, row_tiles, col_tiles; /* all; of an image */
+    int crew;                            /* threads of a tile: one of them, or all where there is a single tile */
+    size_t intermediate;                 /* bytes of a tile of it */
+    cgc_booking scratch;                 /* of a part of a pass, for the crew */
+    size_t packed, local;                /* bytes: of packed weights, and for each tile at work */
+    size_t workspace;                    /* bytes at any address that hold all of it, aligned */
 };
 
 /* The arrays of a run; all checks have been made. */
