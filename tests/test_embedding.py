@@ -48,8 +48,8 @@ def check_example(program, **variables):
     """Runs the built example and checks its output."""
     version = re.search(r'CGCONV_VERSION "(.+)"', HEADER.read_text())[1]
     first, second, last = run(program, **variables).splitlines()
-    assert re.fullmatch(r"depthwise: 8 x 57 x 57 -> 8 x 29 x 29, algorithm \S+", first)
-    assert re.fullmatch(r"pointwise: 8 x 29 x 29 -> 16 x 29 x 29, algorithm \S+", second)
+    assert re.fullmatch(r"depthwise: algorithm \S+", first)
+    assert re.fullmatch(r"pointwise: algorithm \S+", second)
     assert re.fullmatch(rf"cgconv {re.escape(version)}, \w+: checksum {expected_checksum()}", last)
 
 

@@ -1,11 +1,14 @@
 /*
  * A depthwise-separable block: a 3x3 channel-wise convolution with stride 2, "same" padding and ReLU6, then a 1x1
- * convolution to 16 channels. It knows cgconv.h only; the data are made up.
+ * convolution to 16 channels, joined so that no array is needed between them. It knows cgconv.h only; the data are
+ * made up.
  */
 #include <cgconv.h>
 
 #include <stdio.h>
 #include <stdlib.h>
+
+enum { CHANNELS = 8, SIDE = 57, OUTPUTS = 16 };
 
 /* Small multiples of 1/8 in no particular order. */
 static float *made_up(int64_t count) {
@@ -14,61 +17,70 @@ static float *made_up(int64_t count) {
     return values;
 }
 
-/* y = conv(x) with made-up weights and bias; *y is the caller's to free. Returns 0 if all went well. */
-static int convolve(const char *name, const cgconv_spec *spec, const float *x, float **y, int64_t *oh, int64_t *ow) {
-    char why[200];
-    cgconv_plan *plan = NULL;
-    cgconv_status status = cgconv_spec_check(spec, why, sizeof why);
-    if (status == CGCONV_OK) status = cgconv_output_size(spec, oh, ow);
-    if (status == CGCONV_OK) status = cgconv_plan_create(spec, NULL, &plan);
-    if (status != CGCONV_OK) {
+static cgconv_plan *plan_of(const char *name, const cgconv_spec *spec) {
+    char why[200] = "";
+    cgconv_options options;
+    cgconv_options_init(&options);
+    options.why = why;
+    options.why_size = sizeof why;
+    cgconv_plan *plan;
+    cgconv_status status = cgconv_plan_create(spec, &options, &plan);
+    if (status != CGCONV_OK)
         fprintf(stderr, "%s: %s: %s\n", name, cgconv_status_string(status), why);
-        return 1;
-    }
-    int64_t channels = spec->groups * spec->filters_per_group;
-    float *weight = made_up(channels * (spec->c / spec->groups) * spec->kh * spec->kw);
-    float *bias = made_up(channels);
-    size_t size = cgconv_plan_workspace_size(plan, CGCONV_FORWARD);
-    void *workspace = malloc(size + 1); /* malloc(0) may return NULL */
-    *y = malloc((size_t)(spec->n * channels * *oh * *ow) * sizeof **y);
-    status = CGCONV_OUT_OF_MEMORY;
-    if (weight && bias && workspace && *y) status = cgconv_forward(plan, x, weight, bias, *y, workspace, size);
-    if (status == CGCONV_OK)
-        printf("%s: %d x %d x %d -> %d x %d x %d, algorithm %s\n", name, (int)spec->c, (int)spec->h, (int)spec->w,
-               (int)channels, (int)*oh, (int)*ow, cgconv_plan_algorithm(plan, CGCONV_FORWARD));
     else
-        fprintf(stderr, "%s: %s\n", name, cgconv_status_string(status));
-    free(workspace);
-    free(bias);
-    free(weight);
-    cgconv_plan_destroy(plan);
-    return status != CGCONV_OK;
+        printf("%s: algorithm %s\n", name, cgconv_plan_algorithm(plan, CGCONV_FORWARD));
+    return plan;
+}
+
+/* The two plans as one, which needs them no longer. */
+static cgconv_separable *block_of(const cgconv_spec *depthwise, const cgconv_spec *pointwise) {
+    char why[200] = "";
+    cgconv_separable *block = NULL;
+    cgconv_plan *first = plan_of("depthwise", depthwise), *second = plan_of("pointwise", pointwise);
+    if (first && second && cgconv_separable_create(first, second, why, sizeof why, &block) != CGCONV_OK)
+        fprintf(stderr, "the block: %s\n", why);
+    cgconv_plan_destroy(first);
+    cgconv_plan_destroy(second);
+    return block;
 }
 
 int main(void) {
     cgconv_spec depthwise, pointwise;
     cgconv_spec_init(&depthwise);
-    depthwise.c = depthwise.groups = 8;
-    depthwise.h = depthwise.w = 57;
+    depthwise.c = depthwise.groups = CHANNELS;
+    depthwise.h = depthwise.w = SIDE;
     depthwise.kh = depthwise.kw = 3;
     depthwise.stride_h = depthwise.stride_w = 2;
     depthwise.clamp_lo = 0;
     depthwise.clamp_hi = 6;
     cgconv_spec_init(&pointwise);
-    pointwise.c = 8;
-    pointwise.filters_per_group = 16;
+    pointwise.c = CHANNELS;
+    pointwise.filters_per_group = OUTPUTS;
     pointwise.kh = pointwise.kw = 1;
+    if (cgconv_spec_pad_same(&depthwise) != CGCONV_OK ||
+        cgconv_output_size(&depthwise, &pointwise.h, &pointwise.w) != CGCONV_OK)
+        return 1;
 
-    float *x = made_up(8 * 57 * 57), *hidden = NULL, *y = NULL;
-    int64_t oh = 0, ow = 0;
-    int failed = !x || cgconv_spec_pad_same(&depthwise) != CGCONV_OK ||
-                 convolve("depthwise", &depthwise, x, &hidden, &pointwise.h, &pointwise.w) ||
-                 convolve("pointwise", &pointwise, hidden, &y, &oh, &ow);
+    cgconv_separable *block = block_of(&depthwise, &pointwise);
+    const int64_t outputs = OUTPUTS * pointwise.h * pointwise.w;
+    float *x = made_up(CHANNELS * SIDE * SIDE), *y = malloc((size_t)outputs * sizeof *y);
+    float *weight[2] = {made_up(CHANNELS * 3 * 3), made_up(OUTPUTS * CHANNELS)};
+    float *bias[2] = {made_up(CHANNELS), made_up(OUTPUTS)};
+    const size_t size = cgconv_separable_workspace_size(block);
+    void *workspace = malloc(size + 1); /* malloc(0) may return NULL */
+    cgconv_status status = CGCONV_OUT_OF_MEMORY;
+    if (x && y && weight[0] && weight[1] && bias[0] && bias[1] && workspace)
+        status = cgconv_separable_forward(block, x, weight[0], bias[0], weight[1], bias[1], y, workspace, size);
     double sum = 0;
-    for (int64_t i = 0; !failed && i < 16 * oh * ow; i++) sum += y[i];
-    if (!failed) printf("cgconv %s, %s: checksum %.6f\n", cgconv_version(), cgconv_isa(), sum);
+    for (int64_t i = 0; status == CGCONV_OK && i < outputs; i++) sum += y[i];
+    if (status == CGCONV_OK)
+        printf("cgconv %s, %s: checksum %.6f\n", cgconv_version(), cgconv_isa(), sum);
+    else
+        fprintf(stderr, "the block: %s\n", cgconv_status_string(status));
+    free(workspace);
+    for (int i = 0; i < 2; i++) free(bias[i]), free(weight[i]);
     free(y);
-    free(hidden);
     free(x);
-    return failed;
+    cgconv_separable_destroy(block);
+    return status != CGCONV_OK;
 }
