@@ -183,9 +183,9 @@ CGCONV_API void cgconv_options_init(cgconv_options *options);
 
 /*
  * Makes a plan of all three passes. `options` may be NULL. On success *plan is the caller's, to be given to
- * cgconv_plan_destroy; on failure it is NULL. This is the only function that allocates; the spec is copied. Returns
- * what cgconv_spec_check returns, CGCONV_INVALID_ARGUMENT for options that break a rule, CGCONV_UNSUPPORTED if the
- * named algorithm or instruction set cannot serve this spec on this CPU, or CGCONV_OUT_OF_MEMORY.
+ * cgconv_plan_destroy; on failure it is NULL. Only this and cgconv_separable_create allocate; the spec is copied.
+ * Returns what cgconv_spec_check returns, CGCONV_INVALID_ARGUMENT for options that break a rule, CGCONV_UNSUPPORTED if
+ * the named algorithm or instruction set cannot serve this spec on this CPU, or CGCONV_OUT_OF_MEMORY.
  */
 CGCONV_API cgconv_status cgconv_plan_create(const cgconv_spec *spec, const cgconv_options *options, cgconv_plan **plan);
 
