@@ -9,7 +9,7 @@
 #include "problem.h"
 #include "variants.h"
 
-enum { WHY = 300, PER_THREAD = 9 << 18, ONCE = 1 << 17 };
+enum { WHY = 300, PER_THREAD = 13 << 18, ONCE = 1 << 17 };
 
 /* The pointwise spec that reads what `first` makes. */
 static cgconv_spec pointwise_after(const cgconv_spec *first, int64_t groups, int64_t filters) {

@@ -272,8 +272,7 @@ CGCONV_API cgconv_status cgconv_backward_weight(const cgconv_plan *plan, const v
 /*
  * A channel-wise convolution and the pointwise one (1 x 1) that reads its result, run as one, forward: tile of rows by
  * tile of rows, so that what lies between them never leaves the cache, and no array is needed for it. The result has
- * the bits of the two runs one after the other, clamps included. What lies between is not cut where it fits in the
- * caches as a whole.
+ * the bits of the two runs one after the other, clamps included. What lies between is not cut where it is small.
  */
 typedef struct cgconv_separable cgconv_separable;
 
@@ -296,7 +295,7 @@ CGCONV_API void cgconv_separable_destroy(cgconv_separable *separable);
 
 /*
  * Bytes of workspace that a run needs. It depends on the channels and on the thread count, not on the image: for each
- * thread a tile of what lies between the two, of at most 1 MiB or 16 pixels, and what the two need for themselves; and
+ * thread a tile of what lies between the two, of at most 2 MiB or 16 pixels, and what the two need for themselves; and
  * once the weights in another order.
  */
 CGCONV_API size_t cgconv_separable_workspace_size(const cgconv_separable *separable);

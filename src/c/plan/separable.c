@@ -12,9 +12,8 @@
 
 enum {
     TILE_BYTES = 524288,   /* of an intermediate that stays in cache beside what the two passes need */
-    WHOLE_BYTES = 1048576, /* of an intermediate, for each thread, that is not cut: it stays in cache as it is */
-    PIXELS = 16,           /* of a tile, at least, and a multiple of this if it is no whole row */
-    TASKS = 4,             /* a thread, so that uneven ones even out */
+    WHOLE_BYTES = 2097152, /* of an intermediate, for each thread, that is not cut: more than L2, but tiles cost more */
+    PIXELS = 16,           /* of a tile, at least; better a multiple of this, whole vectors */
 };
 
 /* ---- tiles ----------------------------------------------------------------------------------------------------- */
@@ -123,30 +122,31 @@ static cgc_geometry exchanged(cgc_geometry s) {
     return s;
 }
 
+/* `rows` of so many columns, or a few more or less, but at most `most`, that have whole vectors of pixels. */
+static int64_t whole_vectors(int64_t rows, int64_t cols, int64_t most) {
+    const int64_t step = PIXELS / cgc_gcd(PIXELS, cols), more = cgc_ceil_div(rows, step) * step;
+    return more <= most ? more : rows > step ? rows / step * step : rows;
+}
+
 /*
- * Tiles of whole rows whose intermediate stays in cache; of parts of a row where one is too long for that. An
- * intermediate that fits in the caches of all threads is one tile, on which the passes share their work among them.
+ * Tiles of whole rows whose intermediate stays in cache; of parts of a row where one is too long for that. A
+ * small intermediate is one tile, on which the passes share their work among the threads.
  */
 static void cut(cgconv_separable *p) {
     const cgc_geometry *s = &p->channelwise.geometry;
-    const int64_t pixel = s->oc * (int64_t)s->size, images = cgc_max(1, p->images);
+    const int64_t pixel = s->oc * (int64_t)s->size; /* bytes */
     const int64_t pixels = cgc_max(PIXELS, TILE_BYTES / pixel / PIXELS * PIXELS);
     p->tile_images = p->row_tiles = p->col_tiles = p->tiles = 1;
     p->tile_rows = p->rows, p->tile_cols = p->cols, p->crew = p->threads;
-    if (images * p->rows * p->cols <= p->threads * (int64_t)WHOLE_BYTES / pixel) {
+    if (p->images * p->rows * p->cols <= p->threads * (int64_t)WHOLE_BYTES / pixel) {
         p->tile_images = p->images;
         return;
     }
-    const int64_t wanted = TASKS * (int64_t)p->threads;
-    p->crew = 1;
+    p->crew = 1; /* there are at least WHOLE_BYTES / TILE_BYTES tiles for each thread */
     p->tile_cols = cgc_min(p->cols, pixels);
     p->col_tiles = cgc_ceil_div(p->cols, p->tile_cols);
-    p->row_tiles = cgc_ceil_div(p->rows, cgc_max(1, pixels / p->tile_cols));
-    const int64_t others = images * p->col_tiles;
-    while (p->threads > 1 && others * p->row_tiles < wanted && others * p->row_tiles % p->threads &&
-           p->row_tiles < p->rows)
-        p->row_tiles++;
-    p->tile_rows = cgc_ceil_div(p->rows, p->row_tiles);
+    const int64_t most = pixels / p->tile_cols, even = cgc_ceil_div(p->rows, cgc_ceil_div(p->rows, most));
+    p->tile_rows = whole_vectors(even, p->tile_cols, most);
     p->row_tiles = cgc_ceil_div(p->rows, p->tile_rows);
     p->tiles = p->images * p->row_tiles * p->col_tiles;
 }
