@@ -1,23 +1,41 @@
 /*
- * The kernels of matrix products, gemm_pixels, gemm_outputs and transpose, against plain loops, bit for bit: every
+ * The kernels of matrix products, gemm_pixels, gemm_outputs, finite and transpose, against plain loops, bit for bit: every
  * instruction set of this machine, both dtypes, all tiles, operands between guard pages.
  * Usage: test_gemm_kernels [rounds] [seed]; CGCONV_TEST_ROUNDS and CGCONV_TEST_SEED do the same.
  */
+#include <math.h>
+
 #include "kernel_bench.h"
 
 static int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
+
+/* Whether the product takes this term. */
+static int takes(const cgc_product *p, int64_t i) {
+    if (p->planes == 0) return 1;
+    for (int64_t a = 0; a < p->planes; a++)
+        for (int64_t b = 0; b < p->runs; b++) {
+            const int64_t first = p->first + a * p->plane + b * p->run_step;
+            if (i >= first && i < first + p->run) return 1;
+        }
+    return 0;
+}
+
+/* The sum of output j of a pixel. */
+static double sum_of(const bench *t, const cgc_product *p, int64_t j, int64_t r, int64_t c) {
+    double sum = p->bias ? get(t->dtype, p->bias, j) : 0;
+    for (int64_t i = 0; i < p->k; i++)
+        if (takes(p, i))
+            sum = chain(t, sum, p->w, j * p->w_m + i * p->w_k, p->x, p->off[i] + r * p->x_row + c * p->x_col);
+    return sum;
+}
 
 /* What the product should write. */
 static void expect_product(bench *t, const cgc_product *p) {
     for (int64_t j = 0; j < p->m; j++)
         for (int64_t r = 0; r < p->rows; r++)
-            for (int64_t c = 0; c < p->cols; c++) {
-                double sum = p->bias ? get(t->dtype, p->bias, j) : 0;
-                for (int64_t i = 0; i < p->k; i++)
-                    sum = chain(t, sum, p->w, j * p->w_m + i * p->w_k, p->x,
-                                p->off[i] + r * p->x_row + c * p->x_col);
-                expect(t, j * p->y_m + r * p->y_row + c * p->y_col, clamp(t->dtype, sum, p->lo, p->hi));
-            }
+            for (int64_t c = 0; c < p->cols; c++)
+                expect(t, j * p->y_m + r * p->y_row + c * p->y_col,
+                       clamp(t->dtype, sum_of(t, p, j, r, c), p->lo, p->hi));
 }
 
 static int64_t slack(bench *t) { return rng_range(&t->random, 0, 3); }
@@ -71,6 +89,55 @@ static void test_outputs_of(bench *t, int64_t m, int64_t rows, int64_t cols) {
     check_output(t);
 }
 
+/* Of each plane some of the runs, and of each of these one of its two terms. */
+static void test_terms_left_out_of(bench *t, int all_zero) {
+    static const char nothing[1 << 14];
+    const int64_t width = t->kernels->width, m = rng_range(&t->random, 1, 2 * width), wide = round_up(m, width);
+    const int64_t planes = rng_range(&t->random, 1, 3), all = rng_range(&t->random, 1, 3), k = planes * all * 2;
+    const int64_t cols = rng_range(&t->random, 1, 20), runs = rng_range(&t->random, 1, all);
+    CASE(t, "gemm_outputs m=%lld cols=%lld, %lld planes of %lld runs of %lld, zero=%d", (long long)m, (long long)cols,
+         (long long)planes, (long long)runs, (long long)all, all_zero);
+    const int64_t length = draw_offsets(t, k, cols);
+    const size_t bias_size = (size_t)wide * t->size, w_size = (size_t)k * bias_size;
+    const cgc_product p = {
+        .m = m, .rows = 1, .cols = cols, .k = k, .off = t->off, .x = operand(t, B, length),
+        .w = all_zero ? copied(t, A, nothing, w_size) : operand(t, A, k * wide),
+        .bias = all_zero ? copied(t, C, nothing, bias_size) : operand(t, C, wide), .y = output(t, cols * m), .w_m = 1,
+        .w_k = (ptrdiff_t)wide, .x_col = 1, .y_m = 1, .y_col = (ptrdiff_t)m, .lo = t->lo, .hi = t->hi,
+        .planes = planes, .runs = runs, .run = 1, .plane = (ptrdiff_t)all * 2, .run_step = 2,
+        .first = (ptrdiff_t)((all - runs) * 2 + rng_range(&t->random, 0, 1)),
+    };
+    int zeros = 0;
+    for (int64_t j = 0; j < wide; j++)
+        for (int64_t c = 0; c < cols; c++) zeros |= sum_of(t, &p, j, 0, c) == 0;
+    expect_product(t, &p);
+    CHECK(t->kernels->gemm_outputs(&p) == zeros, "%d", zeros);
+    check_output(t);
+}
+
+static void test_terms_left_out(bench *t) {
+    for (int i = 0; i < 100; i++) {
+        draw_clamp(t);
+        test_terms_left_out_of(t, i % 4 == 0);
+    }
+}
+
+static void test_finite(bench *t) {
+    static const double wrong[] = {HUGE_VAL, -HUGE_VAL, NAN};
+    for (int64_t count = 0; count <= 5 * t->kernels->width; count++) {
+        CASE(t, "finite, of %lld", (long long)count);
+        void *x = operand(t, OUT, count);
+        for (int64_t i = 0; i < count; i++) put(t->dtype, x, i, rng_uniform(&t->random));
+        CHECK(t->kernels->finite(x, count) == 1, "all are");
+        for (int64_t i = 0; i < count; i++) {
+            const double number = get(t->dtype, x, i);
+            put(t->dtype, x, i, wrong[i % 3]);
+            CHECK(t->kernels->finite(x, count) == 0, "number %lld is %g", (long long)i, wrong[i % 3]);
+            put(t->dtype, x, i, number);
+        }
+    }
+}
+
 static void test_outputs(bench *t) {
     for (int64_t m = 1; m <= 2 * t->kernels->width; m++)
         for (int64_t cols = 1; cols <= 31; cols += rng_range(&t->random, 1, 2)) {
@@ -107,6 +174,8 @@ static void test_nothing(bench *t) {
 static void test_table(bench *t) {
     test_pixels(t);
     test_outputs(t);
+    test_terms_left_out(t);
+    test_finite(t);
     test_transpose(t);
     test_nothing(t);
 }

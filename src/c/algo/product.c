@@ -4,6 +4,7 @@
 #include "../platform/memory.h"
 #include "../platform/threads.h"
 #include "product_division.h"
+#include "product_inside.h"
 
 enum { TURNED = 32 }; /* outputs of a group whose results are turned together, at most */
 
@@ -192,29 +193,44 @@ static void by_pixels(const part *p, int64_t row_phase) {
 
 /* ---- vectors over outputs -------------------------------------------------------------------------------------- */
 
-/* Block b of the outputs of the piece. */
-static cgc_product block_of(const piece *e, int64_t b) {
+/* A block of outputs of a piece, to be multiplied. */
+typedef struct block {
+    cgc_product product;
+    int finite; /* its weights are */
+} block;
+
+static block block_of(const piece *e, int64_t b) {
     const part *p = e->part;
     const cgc_division *cut = p->cut;
     const cgc_weight_blocks *weights = &e->phase->weights;
-    cgc_product product = product_of(e);
-    product.m = cgc_min(weights->m, e->c->m - b * weights->m);
-    product.w = cgc_weight_block(weights, cut->kernels, e->c, p->image.weight, p->memory + p->at.weights, p->g, b);
-    product.w_m = 1;
-    product.w_k = cgc_ceil_div(product.m, cut->kernels->width) * cut->kernels->width;
-    product.bias = p->bias;
-    product.y_m = 1;
-    return product;
+    block k = {.product = product_of(e)};
+    cgc_product *product = &k.product;
+    product->m = cgc_min(weights->m, e->c->m - b * weights->m);
+    product->w = cgc_weight_block(weights, cut->kernels, e->c, p->image.weight, p->memory + p->at.weights, p->g, b,
+                                  &k.finite);
+    product->w_m = 1;
+    product->w_k = cgc_ceil_div(product->m, cut->kernels->width) * cut->kernels->width;
+    product->bias = p->bias;
+    product->y_m = 1;
+    return k;
+}
+
+/* Rows of the block, the first of which is row r of the piece. */
+static void multiply(const piece *e, const block *k, const cgc_product *product, int64_t r) {
+    if (k->finite && cgc_inside_serves(e->c))
+        cgc_inside_outputs(e->part->cut->kernels, e->c, product, e->i + r, e->j);
+    else
+        e->part->cut->kernels->gemm_outputs(product);
 }
 
 /* Straight to where they belong, phase by phase. */
 static void outputs_home(const part *p, int64_t row_phase, int64_t b) {
     for (int64_t q = 0; q < p->cut->col_phases; q++) {
         const piece e = piece_of(p, row_phase, q);
-        cgc_product product = block_of(&e, b);
-        product.y = destination(&e, b * e.phase->weights.m, 0);
-        product.y_row = e.c->d_row, product.y_col = e.c->d_col;
-        p->cut->kernels->gemm_outputs(&product);
+        block k = block_of(&e, b);
+        k.product.y = destination(&e, b * e.phase->weights.m, 0);
+        k.product.y_row = e.c->d_row, k.product.y_col = e.c->d_col;
+        multiply(&e, &k, &k.product, 0);
     }
 }
 
@@ -224,45 +240,50 @@ static void outputs_turned(const part *p, int64_t row_phase, int64_t b) {
     const piece first = piece_of(p, row_phase, 0);
     const int64_t m0 = b * first.phase->weights.m, phases = p->cut->col_phases;
     const ptrdiff_t size = first.c->source.size;
-    cgc_product products[CGC_MOST_PHASES];
+    piece pieces[CGC_MOST_PHASES];
+    block blocks[CGC_MOST_PHASES];
     int64_t cols = 0;
     for (int64_t q = 0; q < phases; q++) {
-        const piece e = piece_of(p, row_phase, q);
-        products[q] = block_of(&e, b);
-        cols += e.cols;
+        pieces[q] = piece_of(p, row_phase, q);
+        blocks[q] = block_of(&pieces[q], b);
+        cols += pieces[q].cols;
     }
-    const ptrdiff_t width = products[0].w_k;
-    const int64_t m = products[0].m, rows = cgc_max(1, CGC_SCRATCH_BYTES / (width * size) / cols);
+    cgc_product *leader = &blocks[0].product;
+    const ptrdiff_t width = leader->w_k;
+    const int64_t m = leader->m, rows = cgc_max(1, CGC_SCRATCH_BYTES / (width * size) / cols);
     if (first.c->d_m == first.rows * cols) { /* where the results go, all in one piece */
-        products[0].ahead = destination(&first, m0, 0);
-        products[0].ahead_bytes = m * first.c->d_m * size;
+        leader->ahead = destination(&first, m0, 0);
+        leader->ahead_bytes = m * first.c->d_m * size;
     }
     for (int64_t r = 0; r < first.rows; r += rows) {
         const int64_t high = cgc_min(rows, first.rows - r), pixels = high * cols;
         const int64_t run = first.c->d_row == cols ? pixels : cols;
         char *scratch = p->memory + p->at.scratch;
         for (int64_t q = 0; q < phases; q++) {
-            cgc_product product = products[q];
+            cgc_product product = blocks[q].product;
             product.rows = high, product.m = width;
             product.x = cgc_at(product.x, r * product.x_row, size);
             product.y = cgc_at(scratch, q * width, size);
             product.y_col = phases * width, product.y_row = width * cols;
-            kernels->gemm_outputs(&product);
+            multiply(&pieces[q], &blocks[q], &product, r);
         }
         for (int64_t done = 0, i = r; done < pixels; done += run, i++)
             kernels->transpose(run, m, cgc_at(scratch, done * width, size), width, destination(&first, m0, i),
                                first.c->d_m);
-        products[0].ahead_bytes = 0;
+        leader->ahead_bytes = 0;
     }
 }
 
+/* Outputs that fill up a vector get 1, see cgc_inside_outputs. */
 static void set_bias(part *p, int64_t b) {
     const cgc_kernels *kernels = p->cut->kernels;
     const cgc_correlation *c = &p->cut->window;
-    const int64_t block = p->cut->phases[0].weights.m, m0 = b * block;
-    kernels->fill(p->bias, 0, block);
-    if (!p->image.bias) return;
-    kernels->gather(p->bias, cgc_at(p->image.bias, p->g * c->m + m0, c->source.size), 1, cgc_min(block, c->m - m0));
+    const int64_t most = p->cut->phases[0].weights.m, m0 = b * most, m = cgc_min(most, c->m - m0);
+    kernels->fill(p->bias, 1, most);
+    if (p->image.bias)
+        kernels->gather(p->bias, cgc_at(p->image.bias, p->g * c->m + m0, c->source.size), 1, m);
+    else
+        kernels->fill(p->bias, 0, m);
 }
 
 static void by_outputs(part *p, int64_t row_phase, int64_t part_index) {

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "../platform/memory.h"
+#include "product_inside.h"
 
 enum {
     TERMS = 16384,        /* the most */
@@ -176,6 +177,7 @@ cgc_booking cgc_product_book(const cgc_geometry *s, const cgc_kernels *kernels, 
  *   gemm_outputs: vectors run along the outputs of a group, and the last may be filled in part. A single vector loads
  *     too much. A vector's share of the start of a tile costs 6. Weights must be turned first, for about a third of a
  *     multiply-add a number, and so must results (or, by pixels, where the outputs are neighbours), for twice that.
+ *     Terms that meet padding are left out.
  */
 double cgc_product_cost(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind,
                         cgconv_pass pass) {
@@ -192,7 +194,8 @@ double cgc_product_cost(const cgc_geometry *geometry, const cgc_kernels *kernels
         return f * (terms + store) * (line < apart ? line : apart) * (loads > 1 ? loads : 1) +
                (s.yw == 1 ? 0 : turns);
     }
-    const double vectors = ceil(f / width), images = (double)cgc_max(s.n, 1);
-    return pixels * vectors * (terms + start) * (s.f > kernels->width ? 1 : 1.02) + turn * f * terms / images +
+    const cgc_correlation c = cgc_correlation_at(&flat, pass, 0);
+    const double vectors = ceil(f / width), images = (double)cgc_max(s.n, 1), inside = terms * cgc_inside_share(&c);
+    return pixels * vectors * (inside + start) * (s.f > kernels->width ? 1 : 1.02) + turn * f * terms / images +
            (s.yw == 1 ? turns : 0);
 }

@@ -24,7 +24,7 @@ cgc_weight_blocks cgc_weight_blocks_of(const cgc_correlation *c, const cgc_kerne
     w.group = (ptrdiff_t)(wide * terms_of(c));
     const size_t block = (size_t)(cgc_min(wide, w.m) * terms_of(c) * c->source.size);
     if (!w.packed) return w;
-    w.size = (size_t)groups * (size_t)w.group * (size_t)c->source.size;
+    w.size = (size_t)(groups * w.group * c->source.size + w.tasks);
     if (kind == CGC_BY_OUTPUTS && !often && block <= LOCAL)
         w.local = block;
     else
@@ -32,8 +32,9 @@ cgc_weight_blocks cgc_weight_blocks_of(const cgc_correlation *c, const cgc_kerne
     return w;
 }
 
-static void pack_outputs(const cgc_weight_blocks *w, const cgc_kernels *kernels, const cgc_correlation *c,
-                         const char *weight, int64_t g, int64_t b, char *to) {
+/* Returns whether the block is finite. */
+static int pack_outputs(const cgc_weight_blocks *w, const cgc_kernels *kernels, const cgc_correlation *c,
+                        const char *weight, int64_t g, int64_t b, char *to) {
     const ptrdiff_t size = c->source.size;
     const int64_t m0 = b * w->m, m = cgc_min(w->m, c->m - m0), terms = terms_of(c);
     const int64_t wide = cgc_ceil_div(m, kernels->width) * kernels->width;
@@ -41,17 +42,16 @@ static void pack_outputs(const cgc_weight_blocks *w, const cgc_kernels *kernels,
     if (m < wide) kernels->fill(to, 0, terms * wide);
     if (in_order(c)) {
         kernels->transpose(m, terms, weight, c->w_m, to, wide);
-        return;
-    }
-    if (taps_in_order(c) && c->w_m != 1) {
+    } else if (taps_in_order(c) && c->w_m != 1) {
         for (int64_t k = 0; k < terms; k += c->ku * c->kv, weight = cgc_at(weight, c->w_plane, size))
             kernels->transpose(m, c->ku * c->kv, weight, c->w_m, cgc_at(to, k * wide, size), wide);
-        return;
+    } else {
+        cgc_term term = {0, 0, 0};
+        for (int64_t k = 0; k < terms; k++, cgc_next_term(c, &term))
+            kernels->gather(cgc_at(to, k * wide, size), cgc_at(weight, cgc_term_weight(c, &term) - c->w0, size),
+                            c->w_m, m);
     }
-    cgc_term term = {0, 0, 0};
-    for (int64_t k = 0; k < terms; k++, cgc_next_term(c, &term))
-        kernels->gather(cgc_at(to, k * wide, size), cgc_at(weight, cgc_term_weight(c, &term) - c->w0, size), c->w_m,
-                        m);
+    return kernels->finite(to, terms * wide);
 }
 
 static void pack_pixels(const cgc_kernels *kernels, const cgc_correlation *c, const char *weight, int64_t g,
@@ -69,16 +69,21 @@ void cgc_pack_weights(const cgc_weight_blocks *w, const cgc_kernels *kernels, co
                       const char *weight, char *packed, int64_t task) {
     const int64_t g = task / w->blocks, b = task % w->blocks;
     char *group = cgc_at(packed, g * w->group, c->source.size);
-    if (w->kind == CGC_BY_PIXELS)
+    if (w->kind == CGC_BY_PIXELS) {
         pack_pixels(kernels, c, weight, g, group);
-    else
-        pack_outputs(w, kernels, c, weight, g, b, cgc_at(group, b * w->m * terms_of(c), c->source.size));
+        return;
+    }
+    char *block = cgc_at(group, b * w->m * terms_of(c), c->source.size);
+    packed[w->size - (size_t)(w->tasks - task)] = (char)pack_outputs(w, kernels, c, weight, g, b, block);
 }
 
 const char *cgc_weight_block(const cgc_weight_blocks *w, const cgc_kernels *kernels, const cgc_correlation *c,
-                             const char *weight, char *local, int64_t g, int64_t b) {
-    if (w->ready) return cgc_at(w->ready, g * w->group + b * w->m * terms_of(c), c->source.size);
-    pack_outputs(w, kernels, c, weight, g, b, local);
+                             const char *weight, char *local, int64_t g, int64_t b, int *finite) {
+    if (w->ready) {
+        *finite = w->ready[w->size - (size_t)(w->tasks - (g * w->blocks + b))];
+        return cgc_at(w->ready, g * w->group + b * w->m * terms_of(c), c->source.size);
+    }
+    *finite = pack_outputs(w, kernels, c, weight, g, b, local);
     return local;
 }
 

@@ -29,6 +29,7 @@ static const cgc_kernels K(table) = {
     .gemm = K(gemm),
     .gemm_pixels = K(gemm_pixels),
     .gemm_outputs = K(gemm_outputs),
+    .finite = K(finite),
     .transpose = K(transpose),
     .taps = K(taps),
     .pixels = K(pixels),

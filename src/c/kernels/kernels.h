@@ -74,6 +74,12 @@ typedef struct cgc_product {
     const ptrdiff_t *off;
     ptrdiff_t w_m, w_k, x_row, x_col, y_m, y_row, y_col;
     double lo, hi;
+    /*
+     * For gemm_outputs, if planes is not 0: no terms but i = first + a*plane + b*run_step + t, with a < planes,
+     * b < runs, t < run.
+     */
+    int64_t planes, runs, run;
+    ptrdiff_t first, plane, run_step;
     /* For gemm_outputs, memory that will be used next: it is brought nearer while the product is computed. */
     const char *ahead;
     int64_t ahead_bytes; /* 0: none */
@@ -104,9 +110,12 @@ typedef struct cgc_kernels {
 
     /*
      * A product with vectors over outputs: w_m and y_m are 1, m is at most 2 * width. The rows of w and the bias go
-     * on to whole vectors.
+     * on to whole vectors. If terms are left out, it returns whether a sum was 0 before it was clamped.
      */
-    void (*gemm_outputs)(const cgc_product *product);
+    int (*gemm_outputs)(const cgc_product *product);
+
+    /* Whether x[p < count] are all finite. */
+    int (*finite)(const void *x, int64_t count);
 
     /* Rows become columns. With i < rows, j < cols:  y[j*y_pitch + i] = x[i*x_pitch + j] */
     void (*transpose)(int64_t rows, int64_t cols, const void *x, ptrdiff_t x_pitch, void *y, ptrdiff_t y_pitch);

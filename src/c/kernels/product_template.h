@@ -162,26 +162,34 @@ static void K(gemm_pixels)(const cgc_product *product) {
 }
 
 /* A tile of `pixels` pixels, the first at x, with `vectors` vectors of outputs; the last has the lanes of `mask`. */
-static ALWAYS_INLINE void K(gemm_outputs_tile)(const cgc_product *c, const int vectors, const int pixels,
-                                               const REAL *x, REAL *y, int masked, MASK mask) {
-    const REAL *w = c->w;
+static ALWAYS_INLINE int K(gemm_outputs_tile)(const cgc_product *c, const int vectors, const int pixels,
+                                              const REAL *x, REAL *y, int masked, MASK mask) {
     VEC sum[2 * PRODUCT_PIXELS];
     UNROLL for (int p = 0; p < pixels; p++)
         UNROLL for (int v = 0; v < vectors; v++)
             sum[p * vectors + v] = V(load)((const REAL *)c->bias + v * WIDTH);
 
-    for (int64_t k = 0; k < c->k; k++, w += c->w_k) {
-        const REAL *from = x + c->off[k];
-        VEC weights[2];
-        UNROLL for (int v = 0; v < vectors; v++)
-            weights[v] = V(load)(w + v * WIDTH);
-        UNROLL for (int p = 0; p < pixels; p++, from += c->x_col) {
-            const VEC pixel = V(set)(*from);
-            UNROLL for (int v = 0; v < vectors; v++)
-                sum[p * vectors + v] = V(fma)(pixel, weights[v], sum[p * vectors + v]);
+    for (int64_t a = 0; a < c->planes; a++)
+        for (int64_t b = 0; b < c->runs; b++) {
+            const ptrdiff_t k = c->first + a * c->plane + b * c->run_step;
+            const ptrdiff_t *off = c->off + k, *const end = off + c->run;
+            for (const REAL *w = (const REAL *)c->w + k * c->w_k; off < end; off++, w += c->w_k) {
+                const REAL *from = x + *off;
+                VEC weights[2];
+                UNROLL for (int v = 0; v < vectors; v++)
+                    weights[v] = V(load)(w + v * WIDTH);
+                UNROLL for (int p = 0; p < pixels; p++, from += c->x_col) {
+                    const VEC pixel = V(set)(*from);
+                    UNROLL for (int v = 0; v < vectors; v++)
+                        sum[p * vectors + v] = V(fma)(pixel, weights[v], sum[p * vectors + v]);
+                }
+            }
         }
-    }
 
+    int zero = 0;
+    if (c->run < c->k)
+        UNROLL for (int t = 0; t < pixels * vectors; t++)
+            zero |= V(has_zero)(sum[t]);
     if (K(gemm_clamps)(c)) {
         const VEC lo = V(set)((REAL)c->lo), hi = V(set)((REAL)c->hi);
         UNROLL for (int t = 0; t < pixels * vectors; t++)
@@ -194,15 +202,15 @@ static ALWAYS_INLINE void K(gemm_outputs_tile)(const cgc_product *c, const int v
             else
                 V(store)(y + v * WIDTH, sum[p * vectors + v]);
         }
+    return zero;
 }
 
 #define GEMM_OUTPUTS_TILE(v, p) \
     case p: \
-        if (p * v <= 2 * PRODUCT_PIXELS) \
-            K(gemm_outputs_tile)(c, v, p * v <= 2 * PRODUCT_PIXELS ? p : 1, x, y, masked, mask); \
-        break
+        return p * v > 2 * PRODUCT_PIXELS \
+                   ? 0 : K(gemm_outputs_tile)(c, v, p * v <= 2 * PRODUCT_PIXELS ? p : 1, x, y, masked, mask)
 #define GEMM_OUTPUTS_TILES(v) \
-    static void K(gemm_outputs_##v)(const cgc_product *c, int64_t pixels, const REAL *x, REAL *y) { \
+    static int K(gemm_outputs_##v)(const cgc_product *c, int64_t pixels, const REAL *x, REAL *y) { \
         const int masked = c->m < v * WIDTH; \
         const MASK mask = V(first)(c->m - (v - 1) * WIDTH); \
         switch (pixels) { \
@@ -220,17 +228,21 @@ static ALWAYS_INLINE void K(gemm_outputs_tile)(const cgc_product *c, const int v
             GEMM_OUTPUTS_TILE(v, 12); \
             GEMM_OUTPUTS_TILE(v, 13); \
             GEMM_OUTPUTS_TILE(v, 14); \
-        default: break; \
+        default: return 0; \
         } \
     }
 GEMM_OUTPUTS_TILES(1)
 GEMM_OUTPUTS_TILES(2)
 
-static void K(gemm_outputs)(const cgc_product *c) {
+static int K(gemm_outputs)(const cgc_product *product) {
     enum { LINE = 64 }; /* bytes of the cache */
+    cgc_product whole = *product;
+    whole.planes = whole.runs = 1, whole.run = whole.k, whole.first = 0;
+    const cgc_product *c = product->planes ? product : &whole;
     const int64_t most = c->m > WIDTH ? PRODUCT_PIXELS : K(gemm_most_pixels), tiles = (c->cols + most - 1) / most;
     const int64_t share = c->ahead_bytes / (c->rows * tiles + 1) + LINE;
     int64_t ahead = 0;
+    int zero = 0;
     for (int64_t r = 0; r < c->rows; r++)
         for (int64_t t = 0; t < tiles; t++) {
             const int64_t p = c->cols * t / tiles, pixels = c->cols * (t + 1) / tiles - p;
@@ -239,10 +251,32 @@ static void K(gemm_outputs)(const cgc_product *c) {
             for (const int64_t end = ahead + share; ahead < end && ahead < c->ahead_bytes; ahead += LINE)
                 PREFETCH((const char *)c->ahead + ahead);
             if (c->m > WIDTH)
-                K(gemm_outputs_2)(c, pixels, x, y);
+                zero |= K(gemm_outputs_2)(c, pixels, x, y);
             else if (c->m > 0)
-                K(gemm_outputs_1)(c, pixels, x, y);
+                zero |= K(gemm_outputs_1)(c, pixels, x, y);
         }
+    return zero;
+}
+
+/* The product of a number and 0 is 0 if the number is finite. */
+static int K(finite)(const void *x_, int64_t count) {
+    enum { CHAINS = 4 };
+    const REAL *x = x_;
+    VEC sum[CHAINS];
+    REAL lanes[WIDTH];
+    int64_t p = 0;
+    UNROLL for (int i = 0; i < CHAINS; i++)
+        sum[i] = V(zero)();
+    for (; p + CHAINS * WIDTH <= count; p += CHAINS * WIDTH)
+        UNROLL for (int i = 0; i < CHAINS; i++)
+            sum[i] = V(fma)(V(load)(x + p + i * WIDTH), V(zero)(), sum[i]);
+    for (; p < count; p += WIDTH)
+        sum[0] = V(fma)(V(load_first)(V(first)(count - p), x + p), V(zero)(), sum[0]);
+    V(store)(lanes, V(add)(V(add)(sum[0], sum[1]), V(add)(sum[2], sum[3])));
+    for (int l = 0; l < WIDTH; l++)
+        if (lanes[l] != 0)
+            return 0;
+    return 1;
 }
 
 /* A whole block of rows and columns. */

@@ -107,6 +107,9 @@ static inline vec_f32 pick2_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 b, v
     return _mm256_blendv_ps(pick_f32(i, m, a, fill), _mm256_permutevar8x32_ps(b, i), second);
 }
 static inline vec_f32 add_f32(vec_f32 a, vec_f32 b) { return _mm256_add_ps(a, b); }
+static inline int has_zero_f32(vec_f32 v) {
+    return _mm256_movemask_ps(_mm256_cmp_ps(v, zero_f32(), _CMP_EQ_OQ)) != 0;
+}
 static inline vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return _mm256_fmadd_ps(a, b, c); }
 /* MAXPS and MINPS give the second operand for NaN and for two zeros, as the definition does. */
 static inline vec_f32 clamp_f32(vec_f32 v, vec_f32 lo, vec_f32 hi) {
@@ -188,6 +191,9 @@ static inline vec_f64 pick2_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 b, v
     return _mm256_blendv_pd(pick_f64(i, m, a, fill), permute_f64(i, b), second);
 }
 static inline vec_f64 add_f64(vec_f64 a, vec_f64 b) { return _mm256_add_pd(a, b); }
+static inline int has_zero_f64(vec_f64 v) {
+    return _mm256_movemask_pd(_mm256_cmp_pd(v, zero_f64(), _CMP_EQ_OQ)) != 0;
+}
 static inline vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return _mm256_fmadd_pd(a, b, c); }
 static inline vec_f64 clamp_f64(vec_f64 v, vec_f64 lo, vec_f64 hi) {
     return _mm256_min_pd(hi, _mm256_max_pd(lo, v));

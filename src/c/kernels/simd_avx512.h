@@ -83,6 +83,7 @@ static inline vec_f32 pick2_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 b, v
 }
 static inline vec_f32 add_f32(vec_f32 a, vec_f32 b) { return _mm512_add_ps(a, b); }
 static inline vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return _mm512_fmadd_ps(a, b, c); }
+static inline int has_zero_f32(vec_f32 v) { return _mm512_cmp_ps_mask(v, zero_f32(), _CMP_EQ_OQ) != 0; }
 /* MAXPS and MINPS give the second operand for NaN and for two zeros, as the definition does. */
 static inline vec_f32 clamp_f32(vec_f32 v, vec_f32 lo, vec_f32 hi) {
     return _mm512_min_ps(hi, _mm512_max_ps(lo, v));
@@ -147,6 +148,7 @@ static inline vec_f64 pick2_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 b, v
 }
 static inline vec_f64 add_f64(vec_f64 a, vec_f64 b) { return _mm512_add_pd(a, b); }
 static inline vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return _mm512_fmadd_pd(a, b, c); }
+static inline int has_zero_f64(vec_f64 v) { return _mm512_cmp_pd_mask(v, zero_f64(), _CMP_EQ_OQ) != 0; }
 static inline vec_f64 clamp_f64(vec_f64 v, vec_f64 lo, vec_f64 hi) {
     return _mm512_min_pd(hi, _mm512_max_pd(lo, v));
 }

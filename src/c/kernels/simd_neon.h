@@ -92,6 +92,7 @@ static inline vec_f32 pick2_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 b, v
     return vbslq_f32(vcgezq_s32(i), vreinterpretq_f32_u8(vqtbl2q_u8(both, bytes_f32(i))), fill);
 }
 static inline vec_f32 add_f32(vec_f32 a, vec_f32 b) { return vaddq_f32(a, b); }
+static inline int has_zero_f32(vec_f32 v) { return vmaxvq_u32(vceqzq_f32(v)) != 0; }
 static inline vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return vfmaq_f32(c, a, b); }
 /* FMAX and FMIN order two zeros, and give NaN for a bound that is one; the definition does neither. */
 static inline vec_f32 clamp_f32(vec_f32 v, vec_f32 lo, vec_f32 hi) {
@@ -162,6 +163,7 @@ static inline vec_f64 pick2_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 b, v
     return vbslq_f64(vcgezq_s64(i), vreinterpretq_f64_u8(vqtbl2q_u8(both, bytes_f64(i))), fill);
 }
 static inline vec_f64 add_f64(vec_f64 a, vec_f64 b) { return vaddq_f64(a, b); }
+static inline int has_zero_f64(vec_f64 v) { return vmaxvq_u32(vreinterpretq_u32_u64(vceqzq_f64(v))) != 0; }
 static inline vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return vfmaq_f64(c, a, b); }
 static inline vec_f64 clamp_f64(vec_f64 v, vec_f64 lo, vec_f64 hi) {
     const vec_f64 t = vbslq_f64(vcgtq_f64(lo, v), lo, v);

@@ -21,6 +21,7 @@
  *   pick_(i, m, a, fill)       lanes i of a where m chooses, else those of fill
  *   pick2_(i, m, a, b, fill)   the same of a, b one behind the other
  *   clamp_(v, lo, hi)          t = lo > v ? lo : v; hi < t ? hi : t
+ *   has_zero_(v)               whether a lane is 0 or -0
  *
  * CGC_NOFMA: if defined, a*b + c is rounded twice.
  */
@@ -95,6 +96,7 @@ static inline float pick_f32(int32_t i, int m, float a, float fill) {
 }
 static inline float pick2_f32(int32_t i, int m, float a, float b, float fill) { return m ? i ? b : a : fill; }
 static inline float add_f32(float a, float b) { return a + b; }
+static inline int has_zero_f32(float v) { return v == 0; }
 static inline float clamp_f32(float v, float lo, float hi) {
     const float t = lo > v ? lo : v;
     return hi < t ? hi : t;
@@ -147,6 +149,7 @@ static inline double pick_f64(int32_t i, int m, double a, double fill) {
 }
 static inline double pick2_f64(int32_t i, int m, double a, double b, double fill) { return m ? i ? b : a : fill; }
 static inline double add_f64(double a, double b) { return a + b; }
+static inline int has_zero_f64(double v) { return v == 0; }
 static inline double clamp_f64(double v, double lo, double hi) {
     const double t = lo > v ? lo : v;
     return hi < t ? hi : t;

@@ -67,6 +67,8 @@ EMULATE_SIGNS(_mm512_movepi64_mask, 8, __m512i, __mmask8)
 EMULATE_SIGNS(_mm256_movepi64_mask, 4, __m256i, __mmask8)
 EMULATE_SIGNS(_mm_movepi64_mask, 2, __m128i, __mmask8)
 
+enum { _CMP_EQ_OQ = 0 };
+
 /* The type of vectors of `real` and its functions mm_*_suffix; `fused` is the multiply-add of the C library. */
 #define EMULATE(mm, suffix, real, lanes, vector, mask, integers, fused) \
     typedef struct vector { \
@@ -109,6 +111,11 @@ EMULATE_SIGNS(_mm_movepi64_mask, 2, __m128i, __mmask8)
     static inline vector mm##_min_##suffix(vector a, vector b) { \
         for (int l = 0; l < lanes; l++) b.lane[l] = a.lane[l] < b.lane[l] ? a.lane[l] : b.lane[l]; \
         return b; \
+    } \
+    static inline mask mm##_cmp_##suffix##_mask(vector a, vector b, int equal) { \
+        unsigned m = 0; \
+        for (int l = 0; l < lanes && equal == _CMP_EQ_OQ; l++) m |= (unsigned)(a.lane[l] == b.lane[l]) << l; \
+        return (mask)m; \
     } \
     static inline vector mm##_permutex2var_##suffix(vector a, integers from, vector b) { \
         vector v; \
