@@ -12,7 +12,7 @@
 #include "harness.h"
 #include "variants.h"
 
-enum { LARGEST = 70, OPERANDS = 8, TAPS = 40 };
+enum { LARGEST = 70, OPERANDS = 9, TAPS = 40 };
 
 /* A table under test, and the memory of its operands: the first is the one that is written. */
 typedef struct bench {
@@ -27,7 +27,7 @@ typedef struct bench {
     ptrdiff_t off[TAPS];
 } bench;
 
-enum { OUT = 0, A = 1, B = 2, C = 3, D = 4, E = 5, F = 6, G = 7 };
+enum { OUT = 0, A = 1, B = 2, C = 3, D = 4, E = 5, F = 6, G = 7, H = 8 };
 
 /* A random number, now and then an odd one. */
 double draw(bench *t);

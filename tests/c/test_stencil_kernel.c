@@ -22,6 +22,7 @@ typedef struct trial {
     int scattered;       /* any cell may stand in the padding; else those of `mode` */
     cgconv_pad_mode mode;
     int64_t base;        /* columns before column 0 that exist, too: the line is the end of a longer one */
+    int64_t last;        /* where output row 0 is: the last one in memory if rows ascend, else 0 */
     int64_t low, high;   /* the columns that a vector can reach */
     int64_t source[COLUMNS]; /* the column whose cell stands at column low + i */
     ptrdiff_t lines[LINES];
@@ -115,9 +116,17 @@ static void draw_operands(bench *t, trial *c) {
     s->x = operand(t, B, (s->planes - 1) * s->x_plane + (rows - 1) * pitch + c->base + s->width);
     s->w = operand(t, A, s->planes * s->filters * s->kh * s->kw);
     s->bias = rng_chance(&t->random, 30) ? NULL : operand(t, C, s->planes * s->filters);
+    s->from_pitch = (ptrdiff_t)(s->cols + rng_range(&t->random, 0, 3));
+    s->from = rng_chance(&t->random, 70) ? NULL : operand(t, H, (s->rows - 1) * s->from_pitch + s->cols);
     s->y_pitch = (ptrdiff_t)(s->cols + rng_range(&t->random, 0, 3));
     s->y_plane = (ptrdiff_t)((s->rows - 1) * s->y_pitch + s->cols + rng_range(&t->random, 0, 3));
     s->y = output(t, (s->planes * s->filters - 1) * s->y_plane + (s->rows - 1) * s->y_pitch + s->cols);
+    c->last = 0;
+    if (rng_chance(&t->random, 30)) { /* from the last row upwards */
+        c->last = (s->rows - 1) * s->y_pitch;
+        s->y = (char *)s->y + (size_t)c->last * t->size;
+        s->y_pitch = -s->y_pitch;
+    }
     draw_clamp(t);
     s->lo = t->lo, s->hi = t->hi;
 }
@@ -133,26 +142,29 @@ static void expect_output(bench *t, const trial *c) {
     for (int64_t i = 0; i < s->planes * s->filters; i++)
         for (int64_t r = 0; r < s->rows; r++)
             for (int64_t p = 0; p < s->cols; p++) {
-                double sum = s->bias ? get(t->dtype, s->bias, i) : 0;
+                double sum = s->from   ? get(t->dtype, s->from, r * s->from_pitch + p)
+                             : s->bias ? get(t->dtype, s->bias, i)
+                                       : 0;
                 for (int64_t u = 0; u < s->kh; u++)
                     for (int64_t v = 0; v < s->kw; v++)
                         sum = multiply_add(t->dtype, t->kernels->fused,
                                            get(t->dtype, s->w, (i * s->kh + u) * s->kw + v),
                                            cell(t, c, i / s->filters, r * s->step + u * s->dilation_h,
-                                                s->first + p * s->step + v * s->dilation_w),
+                                                s->first + p * s->step +
+                                                    (s->mirrored ? s->kw - 1 - v : v) * s->dilation_w),
                                            sum);
-                expect(t, i * s->y_plane + r * s->y_pitch + p, clamp(t->dtype, sum, s->lo, s->hi));
+                expect(t, i * s->y_plane + c->last + r * s->y_pitch + p, clamp(t->dtype, sum, s->lo, s->hi));
             }
 }
 
 static void run(bench *t, trial *c) {
     cgc_stencil *s = &c->s;
     CASE(t, "stencil %lldx%lld of %lld filter=%lldx%lld step=%lld dilation=%lldx%lld first=%lld base=%lld lanes=%d "
-            "planes=%lld filters=%lld padding=%d",
+            "planes=%lld filters=%lld padding=%d mirrored=%d",
          (long long)s->rows, (long long)s->cols, (long long)s->width, (long long)s->kh, (long long)s->kw,
          (long long)s->step, (long long)s->dilation_h, (long long)s->dilation_w, (long long)s->first,
          (long long)c->base, s->lanes, (long long)s->planes, (long long)s->filters,
-         c->scattered ? -1 : (int)c->mode);
+         c->scattered ? -1 : (int)c->mode, s->mirrored);
     draw_ends(t, c);
     draw_operands(t, c);
     expect_output(t, c);
@@ -184,6 +196,7 @@ static void test_width(bench *t, const filter *f, int64_t width, int lanes) {
         .rows = rng_range(random, 1, 20), .cols = rng_chance(random, 80) ? all : rng_range(random, 1, all),
         .kh = f->kh, .kw = f->kw, .step = f->step, .dilation_h = f->dilation_h, .dilation_w = f->dilation_w,
         .first = -before, .width = width, .lanes = lanes, .narrow = narrow,
+        .mirrored = f->step == 1 && rng_chance(random, 40),
     };
     c.scattered = rng_chance(random, 25);
     c.mode = (cgconv_pad_mode)rng_range(random, 0, 4);

@@ -27,7 +27,7 @@ static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgcon
     size_t local = cgc_flat_serves(s, kernels, pass)      ? cgc_flat_workspace(s)
                    : over_channels(s, pass)               ? cgc_pixels_workspace(s, kernels, pass)
                    : cgc_turned_serves(s, kernels, pass)  ? cgc_turned_workspace(s, kernels, pass)
-                   : cgc_stencil_serves(s, kernels, pass) ? cgc_stencil_workspace(s, kernels)
+                   : cgc_stencil_serves(s, kernels, pass) ? cgc_stencil_workspace(s, kernels, pass)
                                                           : cgc_planes_workspace(s);
     if (pass == CGCONV_BACKWARD_INPUT && cgc_fold_workspace(s, kernels) > local)
         local = cgc_fold_workspace(s, kernels);

@@ -9,9 +9,9 @@
 size_t cgc_planes_workspace(const cgc_geometry *s);
 void cgc_planes_run(const cgc_run *run);
 
-/* The same where output rows share source lines: a line is read once for all rows of a tile. For the forward pass. */
+/* The same where output rows share source lines: a line is read once for all rows of a tile. */
 int cgc_stencil_serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass);
-size_t cgc_stencil_workspace(const cgc_geometry *s, const cgc_kernels *kernels);
+size_t cgc_stencil_workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass);
 void cgc_stencil_run(const cgc_run *run);
 
 /* Vectors over channels, for channels that are neighbours in memory; for backward_input with one filter each. */

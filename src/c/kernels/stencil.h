@@ -35,6 +35,7 @@ typedef struct cgc_stencil {
     int64_t kh, kw;
     int64_t step;            /* 1 or 2 */
     int64_t dilation_h, dilation_w; /* 1 if step is 2 */
+    int mirrored;            /* filter column v stands over column kw-1-v of the source; not if step is 2 */
 
     const void *x;
     ptrdiff_t x_plane;
@@ -42,7 +43,7 @@ typedef struct cgc_stencil {
                                   r*step + u*dilation_h */
     const void *constant_line; /* for lines that are CGC_CONSTANT_LINE */
     double constant;
-    int64_t first;             /* the column of output column 0 and filter column 0; may be negative */
+    int64_t first;             /* the first column that output column 0 reads; may be negative */
     int64_t width;             /* columns 0 .. width-1 lie inside a line, at least 1 */
 
     /*
@@ -56,8 +57,10 @@ typedef struct cgc_stencil {
 
     const void *w;    /* [planes][filters][kh][kw] */
     const void *bias; /* [planes][filters], or NULL for 0 */
+    const void *from; /* if not NULL, one output plane of partial sums, with which all sums begin instead */
+    ptrdiff_t from_pitch;
     void *y;          /* output planes, in the order of w */
-    ptrdiff_t y_plane, y_pitch;
+    ptrdiff_t y_plane, y_pitch; /* y_pitch may be negative */
     double lo, hi;
 } cgc_stencil;
 

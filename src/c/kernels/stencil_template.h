@@ -31,12 +31,13 @@ static ALWAYS_INLINE void K(stencil_move_to)(K(stencil_place) *at, int64_t col, 
 }
 
 /* Readies an end of the lines for the vector from output column p on, if it is needed; any lanes will do if not. */
-static ALWAYS_INLINE void K(stencil_ready)(const cgc_stencil *s, const K(stencil_kind) kind, const cgc_fringe *fringe,
-                                           const int needed, int64_t p, const int from, const int to,
-                                           K(stencil_end) *end) {
+static ALWAYS_INLINE void K(stencil_ready)(const K(stencil_plane) *c, const K(stencil_kind) kind,
+                                           const cgc_fringe *fringe, const int needed, int64_t p, const int from,
+                                           const int to, K(stencil_end) *end) {
+    end->a = fringe->a, end->b = fringe->b, end->both = fringe->both;
     UNROLL for (int v = from; v < to; v++) {
         end->index[v] = K(stencil_index)(fringe, kind.step,
-                                         needed ? K(stencil_under)(s, kind, p, v) : fringe->first);
+                                         needed ? K(stencil_tap)(c, kind, p, v) : fringe->first);
         end->within[v] = V(within)(end->index[v]);
     }
 }
@@ -65,7 +66,7 @@ static ALWAYS_INLINE void K(stencil_walk_narrow)(const K(stencil_plane) *c, cons
     for (int64_t col = 0; col < s->cols; col += WIDTH) {
         K(stencil_move_to)(&at, col, s->cols);
         if (s->cols > WIDTH)
-            K(stencil_ready)(s, kind, &s->left, 1, at.p[0], 0, kind.kw, &common->left);
+            K(stencil_ready)(c, kind, &s->left, 1, at.p[0], 0, kind.kw, &common->left);
         if (c->rows < kind.rows)
             for (int64_t row = 0; row < c->rows; row++) {
                 K(stencil_move_down)(c, kind, 1, row, &at, line);
@@ -135,24 +136,29 @@ static ALWAYS_INLINE int K(stencil_fits)(const cgc_stencil *s, const K(stencil_k
     return first_inside <= (common->from_left ? WIDTH : 0) && first_inside <= common->last_inside;
 }
 
-/* The tiles of the rows where `at` is, of a known filter. */
+/*
+ * The tiles of the rows where `at` is, of a known filter: from left to right, or mirrored, from right to left. So the
+ * first tile is always the one under whose first filter columns vectors reach beyond an end.
+ */
 static ALWAYS_INLINE void K(stencil_walk_row)(const K(stencil_plane) *c, const K(stencil_kind) kind,
                                               K(stencil_place) *at) {
     const int64_t last = c->s->cols - WIDTH, last_inside = at->common->last_inside;
     const int64_t end = at->common->to_right ? last : c->s->cols;
+    const int mirrored = kind.step == 1 && c->s->mirrored;
     int64_t col = 0;
     if (at->common->from_left) {
-        at->p[0] = 0;
+        at->p[0] = mirrored ? last : 0;
         K(stencil_tile)(c, kind, kind.rows, 1, K(stencil_left), at);
         col = WIDTH;
     }
     while (col < end) {
-        at->p[0] = K(least)(col, last_inside);
+        col = K(least)(col, last_inside);
+        at->p[0] = mirrored ? last - col : col;
         K(stencil_tile)(c, kind, kind.rows, 1, K(stencil_inside), at);
-        col = at->p[0] + WIDTH;
+        col += WIDTH;
     }
     if (at->common->to_right) {
-        at->p[0] = last;
+        at->p[0] = mirrored ? 0 : last;
         K(stencil_tile)(c, kind, kind.rows, 1, K(stencil_right), at);
     }
 }
@@ -205,6 +211,7 @@ static ALWAYS_INLINE void K(stencil_one)(K(stencil_plane) *c, const K(stencil_ki
     for (int64_t first = 0; first < (kind.dense ? 1 : K(least)(s->dilation_h, s->rows)); first++) {
         c->lines = s->lines + first;
         c->y = y + first * s->y_pitch;
+        c->from = s->from ? (const REAL *)s->from + first * s->from_pitch : NULL;
         c->rows = rows + (first < more);
 #ifndef STENCIL_SHORT
         if (!kind.narrow)
@@ -221,6 +228,9 @@ static ALWAYS_INLINE int K(stencil_planes)(const cgc_stencil *s, const K(stencil
     K(stencil_plane) c = {
         .s = s, .w = s->w, .x = s->x,
         .y_pitch = kind.dense ? s->y_pitch : s->dilation_h * s->y_pitch,
+        .from_pitch = kind.dense ? s->from_pitch : s->dilation_h * s->from_pitch,
+        .under = s->mirrored ? s->first + (s->kw - 1) * s->dilation_w : s->first,
+        .apart = s->mirrored ? -s->dilation_w : s->dilation_w,
         .clamped = s->lo > -HUGE_VAL || s->hi < HUGE_VAL,
         .constant = (REAL)s->constant, .lo = (REAL)s->lo, .hi = (REAL)s->hi,
     };
@@ -229,15 +239,20 @@ static ALWAYS_INLINE int K(stencil_planes)(const cgc_stencil *s, const K(stencil
     common.a = V(first)(s->width);
     common.b = V(first)(s->width - WIDTH);
     if (kind.narrow)
-        K(stencil_ready)(s, kind, &s->left, 1, 0, 0, kind.kw, &common.left);
+        K(stencil_ready)(&c, kind, &s->left, 1, 0, 0, kind.kw, &common.left);
 #ifndef STENCIL_SHORT
     if (kind.kw && !kind.narrow) {
-        if (!K(stencil_fits)(s, kind, &common))
+        cgc_stencil walked = *s;
+        if (s->mirrored)
+            walked.first = s->width - s->cols - (s->kw - 1) * s->dilation_w - s->first;
+        if (!K(stencil_fits)(&walked, kind, &common))
             return 0;
         if (kind.step == 1) {
-            K(stencil_ready)(s, kind, &s->left, common.from_left, 0, 0, kind.left, &common.left);
-            K(stencil_ready)(s, kind, &s->right, common.to_right, s->cols - WIDTH, kind.right, kind.kw,
-                             &common.right);
+            const int64_t last = s->cols - WIDTH;
+            K(stencil_ready)(&c, kind, s->mirrored ? &s->right : &s->left, common.from_left, s->mirrored ? last : 0, 0,
+                             kind.left, &common.left);
+            K(stencil_ready)(&c, kind, s->mirrored ? &s->left : &s->right, common.to_right, s->mirrored ? 0 : last,
+                             kind.right, kind.kw, &common.right);
         } else {
             int32_t lanes[WIDTH + 2]; /* -1, 0 ... WIDTH-1, -1 */
             for (int i = 0; i < WIDTH + 2; i++)

@@ -10,11 +10,12 @@
 /* One output plane; of a dilated one, the rows that share lines. */
 typedef struct K(stencil_plane) {
     const cgc_stencil *s;
-    const REAL *x, *w;
+    const REAL *x, *w, *from;
     const ptrdiff_t *lines;
     REAL *y;
-    ptrdiff_t y_pitch;
+    ptrdiff_t y_pitch, from_pitch;
     int64_t rows;
+    int64_t under, apart; /* the column under output column 0 and filter column 0, and how far the next one's is */
     int clamped;
     REAL bias, constant, lo, hi;
 } K(stencil_plane);
@@ -41,6 +42,8 @@ enum K(stencil_ends) { K(stencil_inside) = 0, K(stencil_left) = 1, K(stencil_rig
 typedef struct K(stencil_end) {
     INDEX index[7];
     MASK within[7];
+    int64_t a, b; /* step 1: the columns of the vectors from which */
+    int both;
     int64_t cell[5]; /* step 2: the column of the one cell; -1: the constant */
 } K(stencil_end);
 
@@ -75,9 +78,15 @@ static ALWAYS_INLINE const REAL *K(stencil_line_at)(const K(stencil_plane) *c, c
     return offset == CGC_CONSTANT_LINE ? (const REAL *)c->s->constant_line : c->x + offset;
 }
 
-/* The source column under output column p and filter column v. */
+/* The v-th source column from the left that output column p reads. */
 static ALWAYS_INLINE int64_t K(stencil_under)(const cgc_stencil *s, const K(stencil_kind) kind, int64_t p, int64_t v) {
     return s->first + p * kind.step + (kind.dense ? v : v * s->dilation_w);
+}
+
+/* The source column under output column p and filter column v. */
+static ALWAYS_INLINE int64_t K(stencil_tap)(const K(stencil_plane) *c, const K(stencil_kind) kind, int64_t p,
+                                            int64_t v) {
+    return kind.step == 2 ? K(stencil_under)(c->s, kind, p, v) : c->under + p + v * c->apart;
 }
 
 static ALWAYS_INLINE INDEX K(stencil_index)(const cgc_fringe *fringe, const int step, int64_t column) {
@@ -114,13 +123,13 @@ static ALWAYS_INLINE K(stencil_source) K(stencil_open)(const K(stencil_plane) *c
 
 #ifndef STENCIL_SHORT
 
-/* Step 1: the vector under column v of a known filter that reaches beyond an end; column `from` is the end's first. */
-static ALWAYS_INLINE VEC K(stencil_picked)(const K(stencil_plane) *c, const cgc_fringe *fringe,
-                                           const K(stencil_end) *end, const REAL *line, int64_t from, int64_t v) {
-    const VEC constant = V(set)(c->constant), a = V(load)(line + from);
-    if (LIKELY(!fringe->both))
+/* Step 1: the vector under column v of a known filter that reaches beyond an end. */
+static ALWAYS_INLINE VEC K(stencil_picked)(const K(stencil_plane) *c, const K(stencil_end) *end, const REAL *line,
+                                           int64_t v) {
+    const VEC constant = V(set)(c->constant), a = V(load)(line + end->a);
+    if (LIKELY(!end->both))
         return V(pick)(end->index[v], end->within[v], a, constant);
-    return V(pick2)(end->index[v], end->within[v], a, V(load)(line + fringe->b), constant);
+    return V(pick2)(end->index[v], end->within[v], a, V(load)(line + end->b), constant);
 }
 
 /* Step 2: the vector under column v of a known filter. */
@@ -158,15 +167,15 @@ static ALWAYS_INLINE VEC K(stencil_checked)(const K(stencil_plane) *c, const K(s
 static ALWAYS_INLINE VEC K(stencil_wide_cells)(const K(stencil_plane) *c, const K(stencil_kind) kind, const int ends,
                                                const K(stencil_place) *at, const K(stencil_source) *line, const int i,
                                                int64_t v) {
-    const int64_t column = K(stencil_under)(c->s, kind, at->p[i], v);
+    const int64_t column = K(stencil_tap)(c, kind, at->p[i], v);
     if (ends & K(stencil_any))
         return K(stencil_checked)(c, kind, line->cells, column);
     if (kind.kw && kind.step == 2)
         return K(stencil_shifted)(c, kind, ends, at, line, v);
     if ((ends & K(stencil_left)) && v < kind.left)
-        return K(stencil_picked)(c, &c->s->left, &at->common->left, line->cells, 0, v);
+        return K(stencil_picked)(c, &at->common->left, line->cells, v);
     if ((ends & K(stencil_right)) && v >= kind.right)
-        return K(stencil_picked)(c, &c->s->right, &at->common->right, line->cells, c->s->right.a, v);
+        return K(stencil_picked)(c, &at->common->right, line->cells, v);
     const VEC a = V(load)(line->cells + column);
     return kind.step == 1 ? a : V(even)(a, V(load)(line->cells + column + WIDTH));
 }
@@ -184,7 +193,7 @@ static ALWAYS_INLINE VEC K(stencil_cells)(const K(stencil_plane) *c, const K(ste
     (void)ends;
     const K(stencil_end) *end = &at->common->left;
     const INDEX index = kind.kw ? end->index[v]
-                                : K(stencil_index)(&c->s->left, kind.step, K(stencil_under)(c->s, kind, at->p[i], v));
+                                : K(stencil_index)(&c->s->left, kind.step, K(stencil_tap)(c, kind, at->p[i], v));
     const MASK within = kind.kw ? end->within[v] : V(within)(index);
     return kind.step == 1 ? V(pick)(index, within, line->a, V(set)(c->constant))
                           : V(pick2)(index, within, line->a, line->b, V(set)(c->constant));
@@ -256,6 +265,27 @@ static ALWAYS_INLINE void K(stencil_sums)(const K(stencil_plane) *c, const K(ste
     }
 }
 
+/* The sums begin where others left off. */
+static ALWAYS_INLINE void K(stencil_resume)(const K(stencil_plane) *c, const K(stencil_kind) kind, const int rows,
+                                            const int vectors, const int ends, const K(stencil_place) *at, VEC *sum) {
+    (void)kind, (void)ends;
+    const int64_t cols = c->s->cols;
+    const REAL *from = c->from + at->r * c->from_pitch;
+    UNROLL for (int j = 0; j < rows; j++) {
+        UNROLL for (int i = 0; i < vectors; i++) {
+#ifndef STENCIL_SHORT
+            if (!kind.narrow && !((ends & K(stencil_any)) && cols < WIDTH)) {
+                sum[j * vectors + i] = V(load)(from + at->p[i]);
+                continue;
+            }
+#endif
+            sum[j * vectors + i] = V(load_first)(V(first)(cols), from + at->p[i]);
+        }
+        from += c->from_pitch;
+        REFRESH(from);
+    }
+}
+
 static ALWAYS_INLINE void K(stencil_tile)(const K(stencil_plane) *c, const K(stencil_kind) kind, const int rows,
                                           const int vectors, const int ends, K(stencil_place) *at) {
     const int64_t cols = c->s->cols;
@@ -263,6 +293,8 @@ static ALWAYS_INLINE void K(stencil_tile)(const K(stencil_plane) *c, const K(ste
     REFRESH(at->line); /* lest their addresses fill the registers */
     UNROLL for (int i = 0; i < rows * vectors; i++)
         sum[i] = V(set)(c->bias);
+    if (c->from)
+        K(stencil_resume)(c, kind, rows, vectors, ends, at, sum);
     K(stencil_sums)(c, kind, rows, vectors, ends, at, sum);
     if (c->clamped) { /* where bounds are, they take the time of two multiply-adds */
         const VEC lo = V(set)(c->lo), hi = V(set)(c->hi);
