@@ -27,6 +27,7 @@ static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgcon
     size_t local = cgc_flat_serves(s, kernels, pass)      ? cgc_flat_workspace(s)
                    : over_channels(s, pass)               ? cgc_pixels_workspace(s, kernels, pass)
                    : cgc_turned_serves(s, kernels, pass)  ? cgc_turned_workspace(s, kernels, pass)
+                   : cgc_pairs_serves(s, pass)            ? cgc_pairs_workspace(s)
                    : cgc_stencil_serves(s, kernels, pass) ? cgc_stencil_workspace(s, kernels, pass)
                                                           : cgc_planes_workspace(s);
     if (pass == CGCONV_BACKWARD_INPUT && cgc_fold_workspace(s, kernels) > local)
@@ -46,6 +47,8 @@ static void run_channelwise(const cgc_run *run) {
         cgc_pixels_run(run);
     else if (cgc_turned_serves(run->geometry, run->kernels, run->pass))
         cgc_turned_run(run);
+    else if (cgc_pairs_serves(run->geometry, run->pass))
+        cgc_pairs_run(run);
     else if (cgc_stencil_serves(run->geometry, run->kernels, run->pass))
         cgc_stencil_run(run);
     else

@@ -1,4 +1,4 @@
-/* The five ways of a channel-wise correlation, one channel per group. They must not know the pass. */
+/* The ways of a channel-wise correlation, one channel per group. They must not know the pass. */
 #ifndef CGC_CHANNELWISE_H
 #define CGC_CHANNELWISE_H
 
@@ -13,6 +13,11 @@ void cgc_planes_run(const cgc_run *run);
 int cgc_stencil_serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass);
 size_t cgc_stencil_workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass);
 void cgc_stencil_run(const cgc_run *run);
+
+/* The same for the pairs of columns that a horizontal stride of 2 makes. For backward_input. */
+int cgc_pairs_serves(const cgc_geometry *s, cgconv_pass pass);
+size_t cgc_pairs_workspace(const cgc_geometry *s);
+void cgc_pairs_run(const cgc_run *run);
 
 /* Vectors over channels, for channels that are neighbours in memory; for backward_input with one filter each. */
 size_t cgc_pixels_workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass);

@@ -11,6 +11,8 @@
 
 void K(stencil)(const cgc_stencil *s); /* of stencils_template.h */
 
+#include "pairs_template.h"
+
 #include "pixels_template.h"
 
 #include "flat_template.h"
@@ -36,6 +38,7 @@ static const cgc_kernels K(table) = {
     .pack = K(pack),
     .flat = K(flat),
     .stencil = K(stencil),
+    .pairs = K(pairs),
 #ifdef STENCIL_GRADES
     .stencil_lanes = {WIDTH, WIDTH / 2, WIDTH / 4},
 #else

@@ -85,6 +85,25 @@ typedef struct cgc_product {
     int64_t ahead_bytes; /* 0: none */
 } cgc_product;
 
+/*
+ * A call of the kernel `pairs`: rows whose even and odd columns are sums of their own, over lines of half as many
+ * cells. With r < rows, p < cols, k < sources, u < ku, v < kw, in the order (k, u, v), those v with p + odd + v even:
+ *     y[r*y_pitch + p] = sum of  w[k*w_source + u*w_u + v*w_v] * (cell first + p/2 - (v + odd)/2 of the line
+ *                                                                 x + k*x_source + lines[r*ku + u])
+ * where cells outside 0 .. width-1, and all of a CGC_CONSTANT_LINE, are 0. Any of sources and ku may be 0.
+ */
+typedef struct cgc_pairs {
+    int64_t planes; /* done alike, x_plane, w_plane and y_plane apart */
+    int64_t sources, rows, cols, ku, kw;
+    int odd; /* 0 or 1 */
+    const void *x, *zeros; /* zeros: `width` of them */
+    const ptrdiff_t *lines;
+    int64_t first, width;
+    const void *w;
+    void *y;
+    ptrdiff_t x_plane, x_source, w_plane, w_source, w_u, w_v, y_plane, y_pitch;
+} cgc_pairs;
+
 typedef struct cgc_kernels {
     const char *isa;
     int fused; /* 1: multiply-adds are fused */
@@ -151,6 +170,9 @@ typedef struct cgc_kernels {
      */
     void (*stencil)(const cgc_stencil *stencil);
     int stencil_lanes[3]; /* the vectors that it has, longest first; 0: none */
+
+    /* Channel-wise, vectors over pairs of pixels, see cgc_pairs. */
+    void (*pairs)(const cgc_pairs *call);
 
     /*
      * Copies lines into a panel that splits its columns by their remainder. With i < rows, j < cols, c = first + j:

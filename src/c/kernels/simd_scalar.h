@@ -15,7 +15,8 @@
  *   keep_(v)                   v, now in a register: compilers like to read memory again for every use
  *   add_(a, b), fma_(a, b, c)  a + b, a*b + c
  *   even_(a, b), odd_(a, b)    the lanes of even and of odd place of a, b one behind the other
- *   zip_low_(a, b), zip_high_  lanes of a and b in turn: from the first half of them, from the second
+ *   zip_low_(a, b)             lanes of a and b by turns, from the first ones on: the first half of all
+ *   zip_high_(a, b)            the second half
  *   index_, load_index_(p)     a lane's number for each lane, read from WIDTH consecutive int32_t
  *   within_(i)                 the mask of the lanes whose number is not negative
  *   pick_(i, m, a, fill)       lanes i of a where m chooses, else those of fill
