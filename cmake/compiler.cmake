@@ -47,7 +47,8 @@ function(cgconv_set_isa_flags)
   foreach(isa IN LISTS CGCONV_ISA_TABLES)
     string(TOUPPER ${isa} upper)
     set(folder ${PROJECT_SOURCE_DIR}/src/c/kernels)
-    set_source_files_properties(${folder}/kernels_${isa}.c ${folder}/stencils_${isa}.c
+    set_source_files_properties(
+      ${folder}/kernels_${isa}.c ${folder}/stencils_${isa}.c ${folder}/gradients_${isa}.c
       PROPERTIES COMPILE_OPTIONS "${CGCONV_${upper}_FLAGS}")
   endforeach()
 endfunction()

@@ -9,7 +9,8 @@
 
 #include "channelwise_template.h"
 
-void K(stencil)(const cgc_stencil *s); /* of stencils_template.h */
+void K(stencil)(const cgc_stencil *s);   /* of stencils_template.h */
+void K(gradient)(const cgc_gradient *s); /* of gradients_template.h */
 
 #include "pairs_template.h"
 
@@ -46,6 +47,7 @@ static const cgc_kernels K(table) = {
 #endif
     .lines = K(lines),
     .weave = K(weave),
+    .gradient = K(gradient),
     .reduce = K(reduce),
     .join = K(join),
     .gather = K(gather),

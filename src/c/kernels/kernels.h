@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "../include/cgconv.h"
+#include "gradient.h"
 #include "stencil.h"
 
 /*
@@ -196,6 +197,9 @@ typedef struct cgc_kernels {
      */
     void (*reduce)(int64_t count, int64_t m, int64_t k, const void *a, ptrdiff_t a_pitch, const void *b,
                    const ptrdiff_t *off, void *acc);
+
+    /* The same sums of channel-wise planes, straight from their lines, see gradient.h. */
+    void (*gradient)(const cgc_gradient *gradient);
 
     /* y[p < count] += the sum of acc[p*lanes ...], by halves: lane l takes l + lanes/2, then l + lanes/4 ... */
     void (*join)(void *y, const void *acc, int64_t count);

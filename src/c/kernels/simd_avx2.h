@@ -106,6 +106,13 @@ static inline vec_f32 pick2_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 b, v
     const __m256 second = _mm256_castsi256_ps(_mm256_cmpgt_epi32(i, _mm256_set1_epi32(7)));
     return _mm256_blendv_ps(pick_f32(i, m, a, fill), _mm256_permutevar8x32_ps(b, i), second);
 }
+typedef mask_f32 span_f32;
+static inline span_f32 between_f32(int64_t from, int64_t to) {
+    return _mm256_andnot_si256(first_f32(from), first_f32(to));
+}
+static inline vec_f32 load_span_f32(span_f32 s, const float *p, vec_f32 fill) {
+    return _mm256_blendv_ps(fill, load_first_f32(s, p), _mm256_castsi256_ps(s));
+}
 static inline vec_f32 add_f32(vec_f32 a, vec_f32 b) { return _mm256_add_ps(a, b); }
 static inline int has_zero_f32(vec_f32 v) {
     return _mm256_movemask_ps(_mm256_cmp_ps(v, zero_f32(), _CMP_EQ_OQ)) != 0;
@@ -189,6 +196,13 @@ static inline vec_f64 pick_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 fill)
 static inline vec_f64 pick2_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 b, vec_f64 fill) {
     const __m256d second = _mm256_castsi256_pd(_mm256_cmpgt_epi64(i, _mm256_set1_epi64x(3)));
     return _mm256_blendv_pd(pick_f64(i, m, a, fill), permute_f64(i, b), second);
+}
+typedef mask_f64 span_f64;
+static inline span_f64 between_f64(int64_t from, int64_t to) {
+    return _mm256_andnot_si256(first_f64(from), first_f64(to));
+}
+static inline vec_f64 load_span_f64(span_f64 s, const double *p, vec_f64 fill) {
+    return _mm256_blendv_pd(fill, load_first_f64(s, p), _mm256_castsi256_pd(s));
 }
 static inline vec_f64 add_f64(vec_f64 a, vec_f64 b) { return _mm256_add_pd(a, b); }
 static inline int has_zero_f64(vec_f64 v) {

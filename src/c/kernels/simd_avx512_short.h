@@ -1,6 +1,6 @@
 /*
  * The SIMD vocabulary (see simd_scalar.h) in AVX-512VL: vectors of a half and of a quarter of the lanes, for what is
- * too narrow for all of them. Only the words of narrow stencils; it must not know what a kernel computes.
+ * too narrow for all of them. Only the words of narrow planes; it must not know what a kernel computes.
  */
 #ifndef CGC_SIMD_AVX512_SHORT_H
 #define CGC_SIMD_AVX512_SHORT_H
@@ -21,6 +21,7 @@
     static inline mask_##grade first_##grade(int64_t n) { \
         return (mask_##grade)((UINT32_C(1) << (n < 0 ? 0 : n > lanes ? lanes : n)) - 1); \
     } \
+    static inline vec_##grade load_##grade(const real *p) { return mm##_loadu_##suffix(p); } \
     static inline vec_##grade load_first_##grade(mask_##grade m, const real *p) { \
         return mm##_maskz_loadu_##suffix(m, p); \
     } \
@@ -40,6 +41,14 @@
     } \
     static inline vec_##grade pick_##grade(index_##grade i, mask_##grade m, vec_##grade a, vec_##grade fill) { \
         return one_source; \
+    } \
+    static inline vec_##grade add_##grade(vec_##grade a, vec_##grade b) { return mm##_add_##suffix(a, b); } \
+    typedef mask_##grade span_##grade; \
+    static inline span_##grade between_##grade(int64_t from, int64_t to) { \
+        return (span_##grade)(first_##grade(to) & ~first_##grade(from)); \
+    } \
+    static inline vec_##grade load_span_##grade(span_##grade s, const real *p, vec_##grade fill) { \
+        return mm##_mask_loadu_##suffix(fill, s, p); \
     } \
     static inline vec_##grade fma_##grade(vec_##grade a, vec_##grade b, vec_##grade c) { \
         return mm##_fmadd_##suffix(a, b, c); \

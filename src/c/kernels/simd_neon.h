@@ -91,6 +91,19 @@ static inline vec_f32 pick2_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 b, v
     const uint8x16x2_t both = {{vreinterpretq_u8_f32(a), vreinterpretq_u8_f32(b)}};
     return vbslq_f32(vcgezq_s32(i), vreinterpretq_f32_u8(vqtbl2q_u8(both, bytes_f32(i))), fill);
 }
+typedef struct span_f32 {
+    int64_t from, to;
+} span_f32;
+static inline span_f32 between_f32(int64_t from, int64_t to) {
+    return (span_f32){from > 0 ? from : 0, to < WIDTH_f32 ? to : WIDTH_f32};
+}
+static inline vec_f32 load_span_f32(span_f32 s, const float *p, vec_f32 fill) {
+    float lane[WIDTH_f32];
+    vst1q_f32(lane, fill);
+    for (int64_t l = s.from; l < s.to; l++)
+        lane[l] = p[l];
+    return vld1q_f32(lane);
+}
 static inline vec_f32 add_f32(vec_f32 a, vec_f32 b) { return vaddq_f32(a, b); }
 static inline int has_zero_f32(vec_f32 v) { return vmaxvq_u32(vceqzq_f32(v)) != 0; }
 static inline vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return vfmaq_f32(c, a, b); }
@@ -161,6 +174,19 @@ static inline vec_f64 pick2_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 b, v
     (void)m;
     const uint8x16x2_t both = {{vreinterpretq_u8_f64(a), vreinterpretq_u8_f64(b)}};
     return vbslq_f64(vcgezq_s64(i), vreinterpretq_f64_u8(vqtbl2q_u8(both, bytes_f64(i))), fill);
+}
+typedef struct span_f64 {
+    int64_t from, to;
+} span_f64;
+static inline span_f64 between_f64(int64_t from, int64_t to) {
+    return (span_f64){from > 0 ? from : 0, to < WIDTH_f64 ? to : WIDTH_f64};
+}
+static inline vec_f64 load_span_f64(span_f64 s, const double *p, vec_f64 fill) {
+    double lane[WIDTH_f64];
+    vst1q_f64(lane, fill);
+    for (int64_t l = s.from; l < s.to; l++)
+        lane[l] = p[l];
+    return vld1q_f64(lane);
 }
 static inline vec_f64 add_f64(vec_f64 a, vec_f64 b) { return vaddq_f64(a, b); }
 static inline int has_zero_f64(vec_f64 v) { return vmaxvq_u32(vreinterpretq_u32_u64(vceqzq_f64(v))) != 0; }

@@ -14,8 +14,8 @@
  * What the templates find defined:
  *   REAL      float or double
  *   LANES     CGC_LANES_F32 or CGC_LANES_F64
- *   GRADE     DTYPE; in stencil_template.h also the dtype's shorter vectors
- *   V(word)   that word of the vocabulary in this grade; VEC, MASK, INDEX and WIDTH are V(vec), V(mask) ...
+ *   GRADE     DTYPE; in stencil_ and gradient_template.h also the dtype's shorter vectors
+ *   V(word)   that word of the vocabulary in this grade; VEC, MASK, INDEX, SPAN, WIDTH are V(vec), V(mask) ...
  *   K(word)   the name of a kernel in this grade and instruction set: K(gemm) is cgc_gemm_f32_avx2
  *   UNROLL, ALWAYS_INLINE   with them the loops of a constant count vanish, and the arrays they index become registers
  */
@@ -36,6 +36,7 @@
 #define VEC V(vec)
 #define MASK V(mask)
 #define INDEX V(index)
+#define SPAN V(span)
 #define WIDTH V(WIDTH)
 
 /* Makes the compiler load anew what p points at, where it would keep more of it than fits the registers. */

@@ -1,0 +1,141 @@
+/*
+ * The algorithm "channelwise-gradient": backward_weight of groups of one channel, any number of filters each. It cuts
+ * the pass into tasks and adds up chunks in their order; it must not know how a chunk is summed.
+ */
+#include <string.h>
+
+#include "../platform/memory.h"
+#include "../platform/threads.h"
+#include "gradient.h"
+
+enum { WAVE_TASKS = 4 }; /* a thread, so that uneven tasks even out */
+
+static const cgc_gradient_way *way_of(const cgc_geometry *s, const cgc_kernels *kernels) {
+    return cgc_gradient_by_lines.serves(s, kernels) ? &cgc_gradient_by_lines : NULL;
+}
+
+/*
+ * A task sums planes of dy over all chunks, a block of them at a time. Where there are fewer planes than threads, a
+ * task sums all planes over one chunk of a wave, and the caller adds up the wave: the same additions in the same order.
+ */
+typedef struct division {
+    const cgc_run *run;
+    const cgc_gradient_way *way;
+    cgc_chunks chunks;
+    int64_t taps, planes; /* planes: of a task */
+    int64_t most;         /* planes of a block */
+    int64_t wave, wave0;  /* chunks of a wave, 0: no waves; the first of the present wave */
+    size_t totals_size;   /* bytes of the totals of a block, or of all planes in a wave */
+} division;
+
+static division cut_of(const cgc_geometry *s, const cgc_kernels *kernels, int threads) {
+    division cut = {.way = way_of(s, kernels), .chunks = cgc_cut(s), .taps = s->kh * s->kw, .planes = s->oc};
+    cut.most = cut.way->planes(s, kernels);
+    if (s->oc < threads && cut.chunks.count > 1)
+        cut.wave = cgc_min(cut.chunks.count, WAVE_TASKS * (int64_t)threads);
+    else if (threads > 1)
+        cut.planes = cgc_ceil_div(s->oc, WAVE_TASKS * (int64_t)threads);
+    cut.totals_size = cgc_round_up((size_t)((cut.taps + 1) * cgc_max(cut.most, cut.wave ? s->oc : 0) * s->size));
+    return cut;
+}
+
+static int supports(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+    return pass == CGCONV_BACKWARD_WEIGHT && s->cg == 1 && way_of(s, kernels);
+}
+
+static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
+    (void)pass;
+    const division cut = cut_of(s, kernels, threads);
+    return (cgc_booking){
+        .shared = cut.wave ? cut.totals_size * (size_t)(cut.wave + 1) : 0,
+        .per_thread = cut.way->workspace(s, kernels) + cut.totals_size,
+    };
+}
+
+/* Planes o .. o+planes-1 with their totals at `totals`. */
+static cgc_gradient_block block_at(const division *cut, int64_t o, int64_t planes, char *totals) {
+    return (cgc_gradient_block){
+        .run = cut->run, .o = o, .planes = planes, .weight = totals,
+        .bias = cut->run->bias ? cgc_at(totals, planes * cut->taps, cut->run->geometry->size) : NULL,
+    };
+}
+
+/* How many numbers the totals of so many planes are. */
+static int64_t totals_of(const division *cut, int64_t planes) { return planes * (cut->taps + (cut->run->bias != NULL)); }
+
+/* The totals of a block, to dw and db. */
+static void store(const division *cut, const cgc_gradient_block *block) {
+    const cgc_run *run = cut->run;
+    const cgc_geometry *s = run->geometry;
+    for (int64_t i = 0; i < block->planes; i++)
+        for (int64_t u = 0; u < s->kh; u++)
+            for (int64_t v = 0; v < s->kw; v++)
+                memcpy(cgc_at(run->weight, (block->o + i) * s->wo + u * s->wu + v * s->wv, s->size),
+                       cgc_at(block->weight, (i * s->kh + u) * s->kw + v, s->size), (size_t)s->size);
+    if (block->bias) memcpy(cgc_at(run->bias, block->o, s->size), block->bias, (size_t)(block->planes * s->size));
+}
+
+static void all_chunks(void *context, int64_t task, int thread) {
+    const division *cut = context;
+    const cgc_run *run = cut->run;
+    char *local = run->local + (size_t)thread * run->local_size, *totals = local + run->local_size - cut->totals_size;
+    const int64_t end = cgc_min((task + 1) * cut->planes, run->geometry->oc);
+    cut->way->open(run, local);
+    for (int64_t o = task * cut->planes; o < end; o += cut->most) {
+        const cgc_gradient_block block = block_at(cut, o, cgc_min(cut->most, end - o), totals);
+        run->kernels->fill(totals, 0, totals_of(cut, block.planes));
+        for (int64_t k = 0; k < cut->chunks.count; k++) {
+            const cgc_chunk chunk = cgc_chunk_at(run->geometry, &cut->chunks, k);
+            cut->way->add_chunk(&block, &chunk, local);
+        }
+        store(cut, &block);
+    }
+}
+
+/* Where the totals of a task of a wave lie; behind those of all waves. */
+static char *wave_totals(const division *cut, int64_t task) {
+    return cut->run->shared + (size_t)(1 + task) * cut->totals_size;
+}
+
+static void one_chunk(void *context, int64_t task, int thread) {
+    const division *cut = context;
+    const cgc_run *run = cut->run;
+    char *local = run->local + (size_t)thread * run->local_size, *totals = wave_totals(cut, task);
+    const cgc_chunk chunk = cgc_chunk_at(run->geometry, &cut->chunks, cut->wave0 + task);
+    const cgc_gradient_block all = block_at(cut, 0, run->geometry->oc, totals);
+    cut->way->open(run, local);
+    run->kernels->fill(totals, 0, totals_of(cut, all.planes));
+    for (int64_t o = 0; o < all.planes; o += cut->most) {
+        cgc_gradient_block block = all;
+        block.o = o;
+        block.planes = cgc_min(cut->most, all.planes - o);
+        block.weight = cgc_at(all.weight, o * cut->taps, run->geometry->size);
+        if (all.bias) block.bias = cgc_at(all.bias, o, run->geometry->size);
+        cut->way->add_chunk(&block, &chunk, local);
+    }
+}
+
+static void run_waves(division *cut) {
+    const cgc_run *run = cut->run;
+    const cgc_gradient_block all = block_at(cut, 0, run->geometry->oc, run->shared);
+    const int64_t count = totals_of(cut, all.planes);
+    run->kernels->fill(run->shared, 0, count);
+    for (cut->wave0 = 0; cut->wave0 < cut->chunks.count; cut->wave0 += cut->wave) {
+        const int64_t tasks = cgc_min(cut->wave, cut->chunks.count - cut->wave0);
+        cgc_parallel(run->threads, tasks, one_chunk, cut);
+        for (int64_t task = 0; task < tasks; task++)
+            run->kernels->add(run->shared, 1, wave_totals(cut, task), count);
+    }
+    store(cut, &all);
+}
+
+static void run_gradient(const cgc_run *run) {
+    division cut = cut_of(run->geometry, run->kernels, run->threads);
+    cut.run = run;
+    if (cut.wave)
+        run_waves(&cut);
+    else
+        cgc_parallel(run->threads, cgc_ceil_div(run->geometry->oc, cut.planes), all_chunks, &cut);
+}
+
+const cgc_algorithm cgc_channelwise_gradient = {"channelwise-gradient", supports, book, run_gradient};

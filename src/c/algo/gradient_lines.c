@@ -1,0 +1,215 @@
+/*
+ * Channel-wise weight gradients with vectors over pixels: the lines of a plane are read where they stand, if cells
+ * are neighbours and what lies beyond them is constant, else through a panel.
+ */
+#include "../platform/memory.h"
+#include "gradient.h"
+#include "panel.h"
+
+enum {
+    LINES = 2560,       /* source lines at a time, at most */
+    COPIED = 8192,      /* cells of dy that are copied at a time, at most */
+    SUMS_BYTES = 32768, /* of a block's sums, about: they stay in the nearest cache */
+    PLANES = 32,        /* of a block, at most */
+    REACH = 1024,       /* columns from the first to the last of a filter that reads lines where they stand, at most */
+};
+
+/* What the blocks of a run share. */
+typedef struct shared {
+    cgc_correlation c;
+    int direct;      /* whether source lines are read where they stand; */
+    cgc_panel panel; /* if not */
+    ptrdiff_t off[CGC_PANEL_TERMS];
+} shared;
+
+/* The workspace: all that is shared, lines, a line of constants, panel, a copy of dy, sums, their bias. */
+typedef struct parts {
+    size_t lines, constants, panel, dy, sums, bias, end;
+} parts;
+
+static int64_t taps_of(const cgc_geometry *s) { return s->kh * s->kw; }
+
+static int64_t planes_of(const cgc_geometry *s, const cgc_kernels *kernels) {
+    const int64_t bytes = (taps_of(s) + 1) * kernels->lanes * (int64_t)s->size;
+    return cgc_max(1, cgc_min(PLANES, SUMS_BYTES / bytes));
+}
+
+static int64_t reach_of(const cgc_correlation *c) { return (c->kv - 1) * c->c_v; }
+
+/* Whether source lines can be read where they stand. */
+static int is_direct(const cgc_geometry *s, const cgc_correlation *c) {
+    const int constant = s->mode == CGCONV_PAD_CONSTANT || (c->c0 == 0 && s->pr == 0);
+    return s->xw == 1 && constant && s->h > 0 && s->w > 0 && (c->c_j == 1 || (c->c_j == 2 && c->c_v == 1)) &&
+           s->pl <= CGC_GRADIENT_BEYOND && s->pr <= CGC_GRADIENT_BEYOND && s->dw <= REACH && reach_of(c) <= REACH &&
+           s->dh <= LINES && (s->kh - 1) * s->dh <= LINES / 2;
+}
+
+/* The cells of a line that so many columns read, at most. */
+static int64_t width_of(const cgc_correlation *c, int64_t cols) {
+    return cgc_min(c->source.w, (cols - 1) * c->c_j + reach_of(c) + 1);
+}
+
+static parts parts_of(const cgc_geometry *s, const cgc_kernels *kernels, int direct) {
+    const cgc_correlation c = cgc_forward_correlation(s);
+    const size_t size = (size_t)s->size, sums = (size_t)(planes_of(s, kernels) * kernels->lanes) * size;
+    parts at;
+    at.lines = cgc_round_up(sizeof(shared));
+    at.constants = at.lines + cgc_round_up(LINES * sizeof(ptrdiff_t));
+    at.panel = at.constants + (direct ? cgc_round_up((size_t)width_of(&c, cgc_cut(s).cols) * size) : 0);
+    at.dy = at.panel + (direct ? 0 : cgc_round_up(CGC_PANEL_ELEMENTS * size));
+    at.sums = at.dy + (s->yw == 1 ? 0 : cgc_round_up(COPIED * size));
+    at.bias = at.sums + cgc_round_up((size_t)taps_of(s) * sums);
+    at.end = at.bias + cgc_round_up(sums);
+    return at;
+}
+
+static size_t workspace(const cgc_geometry *s, const cgc_kernels *kernels) {
+    const cgc_correlation c = cgc_forward_correlation(s);
+    return parts_of(s, kernels, is_direct(s, &c)).end;
+}
+
+static int serves(const cgc_geometry *s, const cgc_kernels *kernels) {
+    (void)kernels;
+    const cgc_correlation c = cgc_forward_correlation(s);
+    if (s->kh > CGC_PANEL_TERMS || s->kw > CGC_PANEL_TERMS || taps_of(s) > CGC_PANEL_TERMS || s->ow < 1) return 0;
+    if (is_direct(s, &c)) return 1;
+    const cgc_panel panel = cgc_panel_of(&c, cgc_cut(s).cols);
+    return panel.by_lines && panel.lines <= LINES;
+}
+
+static void open(const cgc_run *run, char *workspace) {
+    const cgc_geometry *s = run->geometry;
+    shared *h = (shared *)workspace;
+    h->c = cgc_forward_correlation(s);
+    h->direct = is_direct(s, &h->c);
+    if (h->direct)
+        run->kernels->fill(workspace + parts_of(s, run->kernels, 1).constants, s->value,
+                           width_of(&h->c, cgc_cut(s).cols));
+    else
+        h->panel = cgc_panel_of(&h->c, cgc_cut(s).cols);
+}
+
+/* Some rows of one image, for a block: a piece of a chunk. */
+typedef struct piece {
+    const cgc_gradient_block *block;
+    shared *shared;
+    char *workspace;
+    parts at;
+    int64_t n, i, rows, col0, cols;
+} piece;
+
+/* Says where the source lines of the piece stand, and of which columns. */
+static void find_lines(const piece *p, cgc_gradient *call) {
+    const cgc_correlation *c = &p->shared->c;
+    ptrdiff_t *lines = (ptrdiff_t *)(p->workspace + p->at.lines);
+    const int64_t count = (p->rows - 1) * c->r_i + (c->ku - 1) * c->r_u + 1;
+    const int64_t first = c->c0 + p->col0 * c->c_j, base = cgc_max(0, first);
+    for (int64_t line = 0; line < count; line++) {
+        const int64_t row = cgc_pad_source(c->source.mode, c->r0 + p->i * c->r_i + line, c->source.h);
+        lines[line] = row < 0 ? CGC_CONSTANT_LINE : (ptrdiff_t)(row * c->source.row + base);
+    }
+    for (int64_t v = 0; v < c->kv; v++) p->shared->off[v] = (ptrdiff_t)(first - base + v * c->c_v);
+    call->width = cgc_min(c->source.w - base, width_of(c, p->cols));
+    call->step_w = c->c_j;
+}
+
+/* The same in a panel, which it fills from group g. */
+static void copy_lines(const piece *p, int64_t g) {
+    const cgc_run *run = p->block->run;
+    const cgc_geometry *s = run->geometry;
+    const cgc_panel *panel = &p->shared->panel;
+    ptrdiff_t *lines = (ptrdiff_t *)(p->workspace + p->at.lines);
+    cgc_panel_fill(panel, run->kernels, &p->shared->c, cgc_at(run->x, p->n * s->xn + g * s->xc, s->size), p->i,
+                   p->rows, p->col0, p->cols, p->workspace + p->at.panel, p->shared->off);
+    for (int64_t line = 0; line < panel->lines + (p->rows - 1) * s->sh; line++)
+        lines[line] = (ptrdiff_t)line * panel->pitch;
+}
+
+/* Adds planes first .. first+planes-1 of the block. x and x_plane of the call are set. */
+static void add_planes(const piece *p, cgc_gradient *call, int64_t first, int64_t planes) {
+    const cgc_run *run = p->block->run;
+    const cgc_geometry *s = run->geometry;
+    const ptrdiff_t size = s->size, sums = run->kernels->lanes;
+    const char *dy = cgc_at(run->y, p->n * s->yn + (p->block->o + first) * s->yc + p->i * s->yh + p->col0 * s->yw, size);
+    call->planes = s->yw == 1 ? planes : 1;
+    call->dy = dy;
+    call->dy_plane = s->yc;
+    call->dy_row = s->yh;
+    for (int64_t k = 0; k < planes; k += call->planes) {
+        call->sums = cgc_at(p->workspace + p->at.sums, (first + k) * taps_of(s) * sums, size);
+        call->bias = p->block->bias ? cgc_at(p->workspace + p->at.bias, (first + k) * sums, size) : NULL;
+        if (s->yw != 1) {
+            call->dy = p->workspace + p->at.dy;
+            call->dy_row = p->cols;
+            for (int64_t r = 0; r < p->rows; r++)
+                run->kernels->gather(cgc_at(call->dy, r * p->cols, size),
+                                     cgc_at(dy, k * s->yc + r * s->yh, size), s->yw, p->cols);
+        }
+        run->kernels->gradient(call);
+        call->x = cgc_at(call->x, call->planes * call->x_plane, size);
+    }
+}
+
+/* The shortest vectors that take a whole row, else the longest. */
+static int lanes_for(const cgc_kernels *kernels, const cgc_gradient *call) {
+    int lanes = kernels->stencil_lanes[0];
+    for (int i = 1; i < 3 && kernels->stencil_lanes[i] && call->step_w == 1; i++)
+        if (call->cols <= kernels->stencil_lanes[i]) lanes = kernels->stencil_lanes[i];
+    return lanes;
+}
+
+/* Adds the piece to the sums. */
+static void add_piece(const piece *p) {
+    const cgc_run *run = p->block->run;
+    const cgc_geometry *s = run->geometry;
+    const int64_t o = p->block->o, planes = p->block->planes;
+    cgc_gradient call = {
+        .rows = p->rows, .cols = p->cols, .kh = s->kh, .kw = s->kw, .step = s->sh, .dilation = s->dh, .step_w = 1,
+        .lines = (const ptrdiff_t *)(p->workspace + p->at.lines),
+        .constant_line = p->workspace + p->at.constants,
+        .constant = s->value, .off = p->shared->off, .width = p->shared->panel.pitch,
+    };
+    if (p->shared->direct) find_lines(p, &call);
+    call.lanes = lanes_for(run->kernels, &call);
+    for (int64_t k = 0, now; k < planes; k += now) {
+        const int64_t g = (o + k) / s->f;
+        now = p->shared->direct && s->f == 1 ? planes : cgc_min(planes - k, (g + 1) * s->f - o - k);
+        call.x = cgc_at(run->x, p->n * s->xn + g * s->xc, s->size);
+        call.x_plane = s->f == 1 ? s->xc : 0;
+        if (!p->shared->direct) {
+            copy_lines(p, g);
+            call.x = p->workspace + p->at.panel;
+        }
+        add_planes(p, &call, k, now);
+    }
+}
+
+/* The most rows of a piece. */
+static int64_t rows_of(const cgc_geometry *s, const shared *h, int64_t cols) {
+    int64_t rows = (LINES - (s->kh - 1) * s->dh - 1) / s->sh + 1;
+    if (!h->direct) rows = cgc_min(h->panel.rows, (LINES - h->panel.lines) / s->sh + 1);
+    return s->yw == 1 ? rows : cgc_min(rows, COPIED / cols);
+}
+
+static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, char *workspace) {
+    const cgc_run *run = block->run;
+    const cgc_geometry *s = run->geometry;
+    const cgc_kernels *kernels = run->kernels;
+    shared *h = (shared *)workspace;
+    piece p = {.block = block, .shared = h, .workspace = workspace, .at = parts_of(s, kernels, h->direct)};
+    p.col0 = chunk->col0;
+    p.cols = chunk->col1 - chunk->col0;
+    kernels->fill(workspace + p.at.sums, 0, block->planes * taps_of(s) * kernels->lanes);
+    if (block->bias) kernels->fill(workspace + p.at.bias, 0, block->planes * kernels->lanes);
+    const int64_t most = rows_of(s, h, p.cols);
+    for (int64_t row = chunk->row0; row < chunk->row1; row += p.rows) {
+        p.n = row / s->oh;
+        p.i = row % s->oh;
+        p.rows = cgc_min(most, cgc_min(chunk->row1 - row, s->oh - p.i));
+        add_piece(&p);
+    }
+    kernels->join(block->weight, workspace + p.at.sums, block->planes * taps_of(s));
+    if (block->bias) kernels->join(block->bias, workspace + p.at.bias, block->planes);
+}
+
+const cgc_gradient_way cgc_gradient_by_lines = {serves, planes_of, workspace, open, add_chunk};

@@ -1,0 +1,41 @@
+/*
+ * What the gradient kernel is given: planes of dy and the source lines under them. It must not know a padding mode:
+ * above and below a plane, the table of lines says it all; to the left and to the right there is the constant.
+ *
+ * With plane < planes, u < kh, v < kw, l < LANES, over the rows r and the columns p = l, l + LANES ... in this order:
+ *     sums[plane][u][v][l] += sum of  dy[r][p] * cell(r*step + u*dilation, off[v] + p*step_w)
+ *     bias[plane][l]       += sum of  dy[r][p]
+ * where p runs to `cols` rounded up to whole LANES, and all factors count as 0 from `cols` on; see `reduce`.
+ */
+#ifndef CGC_GRADIENT_H
+#define CGC_GRADIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The most columns that cells may lie before, and behind, a line. */
+enum { CGC_GRADIENT_BEYOND = 32 };
+
+typedef struct cgc_gradient {
+    int64_t planes;
+    int64_t rows, cols;     /* of dy, at least 1 */
+    int64_t kh, kw;         /* at least 1 */
+    int64_t step, dilation; /* of lines */
+    int64_t step_w;         /* 1, or 2 where off[v+1] = off[v] + 1 */
+
+    const void *x;
+    ptrdiff_t x_plane;
+    const ptrdiff_t *lines;    /* where in a plane each line begins, or CGC_CONSTANT_LINE */
+    const void *constant_line; /* of `width` cells */
+    double constant;
+    const ptrdiff_t *off;      /* of the filter's columns, ascending */
+    int64_t width;             /* columns 0 .. width-1 lie inside a line; the others are the constant */
+    int lanes;                 /* of the vectors: one of the table's stencil_lanes; a shorter one takes a whole row */
+
+    const void *dy;
+    ptrdiff_t dy_plane, dy_row;
+    void *sums;
+    void *bias; /* or NULL */
+} cgc_gradient;
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * The gradient of one dtype, in all its vectors. It must not know the machine.
+ *
+ * Parameters: those of words_template.h.
+ */
+void K(gradient)(const cgc_gradient *s);
+
+#include "gradient_template.h"
+
+/* The gradient again, in shorter vectors, which waste fewer lanes on narrow planes. */
+#ifdef STENCIL_GRADES
+#define STENCIL_SHORT
+#undef GRADE
+#define GRADE EXPAND2(DTYPE, half)
+#include "gradient_template.h"
+#undef GRADE
+#define GRADE EXPAND2(DTYPE, quarter)
+#include "gradient_template.h"
+#undef STENCIL_SHORT
+#endif
+#undef GRADE
+#define GRADE DTYPE
+
+void K(gradient)(const cgc_gradient *s) {
+#ifdef STENCIL_GRADES
+    if (s->lanes == WIDTH / 4)
+        EXPAND4(cgc, gradient_run, EXPAND2(DTYPE, quarter), ISA)(s);
+    else if (s->lanes == WIDTH / 2)
+        EXPAND4(cgc, gradient_run, EXPAND2(DTYPE, half), ISA)(s);
+    else
+#endif
+        K(gradient_run)(s);
+}
