@@ -21,9 +21,9 @@
 /* Blocks of LANES columns at the two ends of a row that reach beyond the line, and the last one. */
 #define GRADIENT_ENDS (2 * CGC_GRADIENT_BEYOND / LANES + 1)
 
-/* What the compiler knows of a tile: its size, the step between columns, and whether a row is one vector. */
+/* What the compiler knows of a tile: its size, the step between columns, and the blocks of a row (0: nothing). */
 typedef struct K(gradient_kind) {
-    int rows, cols, step, narrow;
+    int rows, cols, step, blocks;
 } K(gradient_kind);
 
 /* A block at an end of a row: the lanes of dy; the constant in those of the cells; and which of them to load. */
@@ -49,7 +49,7 @@ static ALWAYS_INLINE void K(gradient_cells)(const K(gradient_kind) kind, const p
                                             const K(gradient_end) *end, const REAL *x, VEC *cell) {
     if (kind.step == 1) {
         UNROLL for (int v = 0; v < kind.cols; v++)
-            cell[v] = end ? V(load_span)(end->span[v], x + off[v], end->fill[0]) : V(load)(x + off[v]);
+            cell[v] = end ? V(load_span)(end->span[v], x + off[v], V(keep)(end->fill[0])) : V(load)(x + off[v]);
         return;
     }
 #ifndef STENCIL_SHORT
@@ -89,8 +89,9 @@ static ALWAYS_INLINE void K(gradient_line)(const K(gradient_tile) *t, const K(gr
     const REAL *x = line == CGC_CONSTANT_LINE ? t->s->constant_line : plane + line;
     dy += k * t->s->dy_row;
     int64_t block = 0, p = t->h * WIDTH;
-    if (kind.narrow) {
-        K(gradient_vector)(t, kind, first, last, ends, x, dy, p, sum);
+    if (kind.blocks) {
+        UNROLL for (int e = 0; e < kind.blocks; e++)
+            K(gradient_vector)(t, kind, first, last, &ends[e], x, dy, p + e * LANES, sum);
         return;
     }
     for (; block < t->left; block++, p += LANES)
@@ -125,13 +126,14 @@ static ALWAYS_INLINE void K(gradient_ready)(const K(gradient_tile) *t, const K(g
 }
 
 /* A tile, for all planes. There are rows enough that the last filter row begins before the first one ends. */
-static ALWAYS_INLINE void K(gradient_planes)(const K(gradient_tile) *t, const K(gradient_kind) kind) {
+static ALWAYS_INLINE void K(gradient_planes)(const K(gradient_tile) *t_, const K(gradient_kind) kind) {
+    const K(gradient_tile) tile = *t_, *t = &tile;
     const cgc_gradient *s = t->s;
     const int64_t rows = s->rows;
     const REAL *x = s->x, *dy = s->dy;
     REAL *sums = t->sums;
     K(gradient_end) ends[GRADIENT_ENDS];
-    K(gradient_ready)(t, kind, ends);
+    K(gradient_ready)(&tile, kind, ends);
     for (int64_t i = 0; i < s->planes; i++, x += s->x_plane, dy += s->dy_plane, sums += s->kh * s->kw * LANES) {
         VEC sum[GRADIENT_MOST * GRADIENT_MOST];
         int64_t k = 0;
@@ -152,24 +154,27 @@ static ALWAYS_INLINE void K(gradient_planes)(const K(gradient_tile) *t, const K(
     }
 }
 
-/* KERNEL(rows, cols): tiles of this size, by whether a row is one vector, and by the step between columns. */
+/* KERNEL(rows, cols): tiles of this size, by the blocks of a row, and by the step between columns. */
 typedef void K(gradient_fn)(const K(gradient_tile) *t);
 
-#define ONE(name, rows, cols, step, narrow) \
+#define ONE(name, rows, cols, step, blocks) \
     static void K(name)(const K(gradient_tile) *t) { \
-        K(gradient_planes)(t, (K(gradient_kind)){rows, cols, step, narrow}); \
+        K(gradient_planes)(t, (K(gradient_kind)){rows, cols, step, blocks}); \
     }
 #ifdef STENCIL_SHORT
 #define KERNEL(rows, cols) ONE(gradient_narrow_1_##rows##cols, rows, cols, 1, 1)
-#define ENTRY(rows, cols) {{K(gradient_narrow_1_##rows##cols), NULL}, {NULL, NULL}}
+#define ENTRY(rows, cols) {{K(gradient_narrow_1_##rows##cols)}}
 #else
 #define KERNEL(rows, cols) \
     ONE(gradient_narrow_1_##rows##cols, rows, cols, 1, 1) \
     ONE(gradient_narrow_2_##rows##cols, rows, cols, 2, 1) \
+    ONE(gradient_two_1_##rows##cols, rows, cols, 1, 2) \
+    ONE(gradient_two_2_##rows##cols, rows, cols, 2, 2) \
     ONE(gradient_wide_1_##rows##cols, rows, cols, 1, 0) \
     ONE(gradient_wide_2_##rows##cols, rows, cols, 2, 0)
 #define ENTRY(rows, cols) \
     {{K(gradient_narrow_1_##rows##cols), K(gradient_narrow_2_##rows##cols)}, \
+     {K(gradient_two_1_##rows##cols), K(gradient_two_2_##rows##cols)}, \
      {K(gradient_wide_1_##rows##cols), K(gradient_wide_2_##rows##cols)}}
 #endif
 
@@ -191,7 +196,7 @@ EACH(KERNEL, 1,)
 
 /* The tiles of vector h of each block. A stride sorts filter rows by the lines that they meet. */
 static void K(gradient_tiles)(const cgc_gradient *s, int64_t common, int64_t h) {
-    static K(gradient_fn) *const kernels[GRADIENT_MOST][GRADIENT_MOST][2][2] = {ENTRIES};
+    static K(gradient_fn) *const kernels[GRADIENT_MOST][GRADIENT_MOST][3][2] = {ENTRIES};
     const int64_t classes = s->step / common, skew = s->dilation / common, span = s->step_w * LANES;
     const int64_t limit = s->rows / skew < GRADIENT_MOST - 1 ? 1 + s->rows / skew : GRADIENT_MOST;
     const int64_t evenly = s->step_w; /* columns that share vectors stay together */
@@ -208,13 +213,14 @@ static void K(gradient_tiles)(const cgc_gradient *s, int64_t common, int64_t h) 
         t.left = t.left < t.blocks ? t.left : t.blocks;
         t.right = whole < s->cols / LANES ? whole : s->cols / LANES;
         t.right = t.right > t.left ? t.right : t.left;
+        if (t.blocks <= 2) t.left = t.right = t.blocks; /* all are ends */
         for (int64_t u0 = 0; u0 < classes && u0 < s->kh; u0++) {
             int64_t more = (s->kh - u0 + classes - 1) / classes, bands = (more + limit - 1) / limit;
             for (int64_t u = u0, rows; bands; u += rows * classes, more -= rows, bands--) {
                 rows = (more + bands - 1) / bands;
                 t.lines = s->lines + u * s->dilation;
                 t.sums = (REAL *)s->sums + (u * s->kw + v) * LANES + h * WIDTH;
-                kernels[rows - 1][cols - 1][s->cols > LANES][s->step_w - 1](&t);
+                kernels[rows - 1][cols - 1][t.blocks < 3 ? t.blocks - 1 : 2][s->step_w - 1](&t);
             }
         }
     }

@@ -92,6 +92,11 @@ enum { _CMP_EQ_OQ = 0 };
             if (m >> l & 1) v.lane[l] = ((const real *)p)[l]; \
         return v; \
     } \
+    static inline vector mm##_mask_loadu_##suffix(vector v, mask m, const void *p) { \
+        for (int l = 0; l < lanes; l++) \
+            if (m >> l & 1) v.lane[l] = ((const real *)p)[l]; \
+        return v; \
+    } \
     static inline void mm##_mask_storeu_##suffix(void *p, mask m, vector v) { \
         for (int l = 0; l < lanes; l++) \
             if (m >> l & 1) ((real *)p)[l] = v.lane[l]; \
