@@ -11,12 +11,13 @@
 enum { WAVE_TASKS = 4 }; /* a thread, so that uneven tasks even out */
 
 static const cgc_gradient_way *way_of(const cgc_geometry *s, const cgc_kernels *kernels) {
+    if (cgc_gradient_by_pixels.serves(s, kernels)) return &cgc_gradient_by_pixels;
     return cgc_gradient_by_lines.serves(s, kernels) ? &cgc_gradient_by_lines : NULL;
 }
 
 /*
- * A task sums planes of dy over all chunks, a block of them at a time. Where there are fewer planes than threads, a
- * task sums all planes over one chunk of a wave, and the caller adds up the wave: the same additions in the same order.
+ * A task sums planes of dy over all chunks, a block of them at a time. Where there are fewer blocks than threads, a
+ * task sums one block over one chunk of a wave, and the caller adds up the wave: the same additions in the same order.
  */
 typedef struct division {
     const cgc_run *run;
@@ -24,17 +25,21 @@ typedef struct division {
     cgc_chunks chunks;
     int64_t taps, planes; /* planes: of a task */
     int64_t most;         /* planes of a block */
+    int64_t blocks;       /* tasks beside one another */
     int64_t wave, wave0;  /* chunks of a wave, 0: no waves; the first of the present wave */
     size_t totals_size;   /* bytes of the totals of a block, or of all planes in a wave */
 } division;
 
+static int64_t round_to(int64_t n, int64_t step) { return cgc_ceil_div(n, step) * step; }
+
 static division cut_of(const cgc_geometry *s, const cgc_kernels *kernels, int threads) {
     division cut = {.way = way_of(s, kernels), .chunks = cgc_cut(s), .taps = s->kh * s->kw, .planes = s->oc};
     cut.most = cut.way->planes(s, kernels);
-    if (s->oc < threads && cut.chunks.count > 1)
-        cut.wave = cgc_min(cut.chunks.count, WAVE_TASKS * (int64_t)threads);
-    else if (threads > 1)
-        cut.planes = cgc_ceil_div(s->oc, WAVE_TASKS * (int64_t)threads);
+    if (threads > 1)
+        cut.planes = round_to(cgc_ceil_div(s->oc, WAVE_TASKS * (int64_t)threads), cut.way->grain(kernels));
+    cut.blocks = cgc_ceil_div(s->oc, cut.planes);
+    if (cut.blocks < threads && cut.chunks.count > 1)
+        cut.wave = cgc_min(cut.chunks.count, cgc_ceil_div(WAVE_TASKS * (int64_t)threads, cut.blocks));
     cut.totals_size = cgc_round_up((size_t)((cut.taps + 1) * cgc_max(cut.most, cut.wave ? s->oc : 0) * s->size));
     return cut;
 }
@@ -92,25 +97,29 @@ static void all_chunks(void *context, int64_t task, int thread) {
     }
 }
 
-/* Where the totals of a task of a wave lie; behind those of all waves. */
-static char *wave_totals(const division *cut, int64_t task) {
-    return cut->run->shared + (size_t)(1 + task) * cut->totals_size;
+/* Where the totals of a chunk of a wave lie; behind those of all waves. */
+static char *wave_totals(const division *cut, int64_t chunk) {
+    return cut->run->shared + (size_t)(1 + chunk) * cut->totals_size;
 }
 
 static void one_chunk(void *context, int64_t task, int thread) {
     const division *cut = context;
     const cgc_run *run = cut->run;
-    char *local = run->local + (size_t)thread * run->local_size, *totals = wave_totals(cut, task);
-    const cgc_chunk chunk = cgc_chunk_at(run->geometry, &cut->chunks, cut->wave0 + task);
-    const cgc_gradient_block all = block_at(cut, 0, run->geometry->oc, totals);
+    const ptrdiff_t size = run->geometry->size;
+    char *local = run->local + (size_t)thread * run->local_size;
+    const cgc_chunk chunk = cgc_chunk_at(run->geometry, &cut->chunks, cut->wave0 + task / cut->blocks);
+    const int64_t first = task % cut->blocks * cut->planes, end = cgc_min(first + cut->planes, run->geometry->oc);
+    cgc_gradient_block block = block_at(cut, 0, run->geometry->oc, wave_totals(cut, task / cut->blocks));
+    char *weight = block.weight, *bias = block.bias;
     cut->way->open(run, local);
-    run->kernels->fill(totals, 0, totals_of(cut, all.planes));
-    for (int64_t o = 0; o < all.planes; o += cut->most) {
-        cgc_gradient_block block = all;
-        block.o = o;
-        block.planes = cgc_min(cut->most, all.planes - o);
-        block.weight = cgc_at(all.weight, o * cut->taps, run->geometry->size);
-        if (all.bias) block.bias = cgc_at(all.bias, o, run->geometry->size);
+    for (block.o = first; block.o < end; block.o += cut->most) {
+        block.planes = cgc_min(cut->most, end - block.o);
+        block.weight = cgc_at(weight, block.o * cut->taps, size);
+        run->kernels->fill(block.weight, 0, block.planes * cut->taps);
+        if (bias) {
+            block.bias = cgc_at(bias, block.o, size);
+            run->kernels->fill(block.bias, 0, block.planes);
+        }
         cut->way->add_chunk(&block, &chunk, local);
     }
 }
@@ -121,10 +130,10 @@ static void run_waves(division *cut) {
     const int64_t count = totals_of(cut, all.planes);
     run->kernels->fill(run->shared, 0, count);
     for (cut->wave0 = 0; cut->wave0 < cut->chunks.count; cut->wave0 += cut->wave) {
-        const int64_t tasks = cgc_min(cut->wave, cut->chunks.count - cut->wave0);
-        cgc_parallel(run->threads, tasks, one_chunk, cut);
-        for (int64_t task = 0; task < tasks; task++)
-            run->kernels->add(run->shared, 1, wave_totals(cut, task), count);
+        const int64_t chunks = cgc_min(cut->wave, cut->chunks.count - cut->wave0);
+        cgc_parallel(run->threads, chunks * cut->blocks, one_chunk, cut);
+        for (int64_t chunk = 0; chunk < chunks; chunk++)
+            run->kernels->add(run->shared, 1, wave_totals(cut, chunk), count);
     }
     store(cut, &all);
 }
@@ -135,7 +144,7 @@ static void run_gradient(const cgc_run *run) {
     if (cut.wave)
         run_waves(&cut);
     else
-        cgc_parallel(run->threads, cgc_ceil_div(run->geometry->oc, cut.planes), all_chunks, &cut);
+        cgc_parallel(run->threads, cut.blocks, all_chunks, &cut);
 }
 
 const cgc_algorithm cgc_channelwise_gradient = {"channelwise-gradient", supports, book, run_gradient};

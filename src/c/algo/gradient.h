@@ -18,6 +18,7 @@ typedef struct cgc_gradient_block {
 typedef struct cgc_gradient_way {
     int (*serves)(const cgc_geometry *s, const cgc_kernels *kernels);
     int64_t (*planes)(const cgc_geometry *s, const cgc_kernels *kernels);   /* of a block, at most */
+    int64_t (*grain)(const cgc_kernels *kernels);                           /* a task has a multiple of it */
     size_t (*workspace)(const cgc_geometry *s, const cgc_kernels *kernels); /* of a thread, a multiple of CGC_ALIGN */
     /* Prepares what all blocks of a run share, in `workspace`. */
     void (*open)(const cgc_run *run, char *workspace);
@@ -27,5 +28,8 @@ typedef struct cgc_gradient_way {
 
 /* Vectors over pixels: planes whose lines are read where they stand, or through a panel. */
 extern const cgc_gradient_way cgc_gradient_by_lines;
+
+/* Vectors over channels, where these are neighbours and have one filter each. */
+extern const cgc_gradient_way cgc_gradient_by_pixels;
 
 #endif

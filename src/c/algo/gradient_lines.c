@@ -212,4 +212,9 @@ static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, c
     if (block->bias) kernels->join(block->bias, workspace + p.at.bias, block->planes);
 }
 
-const cgc_gradient_way cgc_gradient_by_lines = {serves, planes_of, workspace, open, add_chunk};
+static int64_t grain(const cgc_kernels *kernels) {
+    (void)kernels;
+    return 1;
+}
+
+const cgc_gradient_way cgc_gradient_by_lines = {serves, planes_of, grain, workspace, open, add_chunk};

@@ -11,6 +11,8 @@
 
 void K(stencil)(const cgc_stencil *s);   /* of stencils_template.h */
 void K(gradient)(const cgc_gradient *s); /* of gradients_template.h */
+void K(gradient_pixels)(const cgc_pixel_gradient *s);
+void K(join_classes)(void *sums, int64_t columns, int64_t count);
 
 #include "pairs_template.h"
 
@@ -48,6 +50,8 @@ static const cgc_kernels K(table) = {
     .lines = K(lines),
     .weave = K(weave),
     .gradient = K(gradient),
+    .gradient_pixels = K(gradient_pixels),
+    .join_classes = K(join_classes),
     .reduce = K(reduce),
     .join = K(join),
     .gather = K(gather),

@@ -38,4 +38,29 @@ typedef struct cgc_gradient {
     void *bias; /* or NULL */
 } cgc_gradient;
 
+/*
+ * The same with vectors over channels. Column p belongs to class l = p % LANES, and c < WIDTH is a channel of vector i.
+ * With l < LANES, i < vectors, over the rows r and the columns p = l, l + LANES ... in this order:
+ *     sums[l][u*kw + v][i][c] += sum of  dy[r][p][i*second + c] * cell(r*step + u*dilation, p*step_w + v*dilation_w)
+ *     sums[l][kh*kw][i][c]    += sum of  dy[r][p][i*second + c]
+ */
+typedef struct cgc_pixel_gradient {
+    int64_t vectors;        /* 1 or 2 */
+    ptrdiff_t second;       /* channels from the first to the second */
+    int64_t rows, cols;     /* of dy, at least 1 */
+    int64_t kh, kw;         /* at least 1 */
+    int64_t step, dilation; /* of lines */
+    int64_t step_w, dilation_w;
+
+    const void *const *lines;        /* of each line the pixel that cells are counted from, */
+    const ptrdiff_t *const *columns; /* and, for each column, how far behind it the cell lies, or CGC_CONSTANT_CELL */
+    const void *constant;            /* that cell */
+    const void *dy;
+    ptrdiff_t dy_row, dy_col;
+    void *sums; /* [LANES][kh*kw + 1][vectors][WIDTH] */
+} cgc_pixel_gradient;
+
+/* In place of a cell's offset: it is the constant. */
+#define CGC_CONSTANT_CELL PTRDIFF_MIN
+
 #endif

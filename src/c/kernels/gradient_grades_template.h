@@ -1,13 +1,17 @@
 /*
- * The gradient of one dtype, in all its vectors. It must not know the machine.
+ * The gradients of one dtype, in all its vectors. It must not know the machine.
  *
  * Parameters: those of words_template.h.
  */
 void K(gradient)(const cgc_gradient *s);
+void K(gradient_pixels)(const cgc_pixel_gradient *s);
+void K(join_classes)(void *sums, int64_t columns, int64_t count);
 
 #include "gradient_template.h"
 
-/* The gradient again, in shorter vectors, which waste fewer lanes on narrow planes. */
+#include "gradient_pixels_template.h"
+
+/* The first again, in shorter vectors, which waste fewer lanes on narrow planes. */
 #ifdef STENCIL_GRADES
 #define STENCIL_SHORT
 #undef GRADE

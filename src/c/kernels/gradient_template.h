@@ -254,14 +254,12 @@ static ALWAYS_INLINE void K(gradient_bias)(const cgc_gradient *s, const int plan
         V(store)(to + i * LANES, sum[i]);
 }
 
+/* The greatest common divisor. */
+static int64_t K(gradient_common)(int64_t a, int64_t b) { return b ? K(gradient_common)(b, a % b) : a; }
+
 static void K(gradient_run)(const cgc_gradient *s) {
     const int64_t columns = s->cols < LANES ? s->cols : LANES;
-    int64_t common = s->step, rest = s->dilation;
-    while (rest) {
-        const int64_t r = common % rest;
-        common = rest;
-        rest = r;
-    }
+    const int64_t common = K(gradient_common)(s->step, s->dilation);
     for (int64_t h = 0; h * WIDTH < columns; h++) {
         int64_t i = 0;
         K(gradient_tiles)(s, common, h);

@@ -200,6 +200,10 @@ typedef struct cgc_kernels {
 
     /* The same sums of channel-wise planes, straight from their lines, see gradient.h. */
     void (*gradient)(const cgc_gradient *gradient);
+    void (*gradient_pixels)(const cgc_pixel_gradient *gradient);
+
+    /* sums[p < count] = the join of the first `columns` classes sums[l*count + p], as by `join`; the others are 0. */
+    void (*join_classes)(void *sums, int64_t columns, int64_t count);
 
     /* y[p < count] += the sum of acc[p*lanes ...], by halves: lane l takes l + lanes/2, then l + lanes/4 ... */
     void (*join)(void *y, const void *acc, int64_t count);

@@ -1,0 +1,130 @@
+/*
+ * Channel-wise weight gradients with vectors over channels, for channels that are neighbours: pixels are read where
+ * they stand, through a table of lines and one of columns. It must not know padding modes.
+ */
+#include "../platform/memory.h"
+#include "gradient.h"
+
+enum {
+    LINES = 2560,   /* source lines at a time, at most */
+    COLUMNS = 8192, /* source columns under a row, at most */
+    TAPS = 128,     /* of a filter, at most */
+    FEW_TAPS = 15,  /* up to which the sums of two vectors of channels stay in the nearest cache */
+};
+
+/* What the blocks of a run share. */
+typedef struct shared {
+    cgc_correlation c;
+    int64_t col0; /* of the columns in the tables; -1: none yet */
+} shared;
+
+/* The workspace: all that is shared, pointers to lines, their columns, the two rows of columns, a constant, sums. */
+typedef struct parts {
+    size_t lines, line_columns, columns, constants, constant, sums, end;
+} parts;
+
+static int64_t taps_of(const cgc_geometry *s) { return s->kh * s->kw; }
+
+static int64_t planes_of(const cgc_geometry *s, const cgc_kernels *kernels) {
+    return (taps_of(s) <= FEW_TAPS ? 2 : 1) * kernels->width;
+}
+
+/* Source columns, padded, under so many columns of a row. */
+static int64_t columns_of(const cgc_geometry *s, int64_t cols) {
+    return (cols - 1) * s->sw + (s->kw - 1) * s->dw + 1;
+}
+
+static int serves(const cgc_geometry *s, const cgc_kernels *kernels) {
+    if (s->f != 1 || s->xc != 1 || s->yc != 1 || (s->xw == 1 && s->yw == 1)) return 0;
+    if (s->g < kernels->width || s->kh > TAPS || s->kw > TAPS || taps_of(s) > TAPS || s->ow < 1 || s->h < 1 ||
+        s->w < 1)
+        return 0;
+    return s->sw <= COLUMNS && s->dw <= COLUMNS && s->dh <= LINES && s->sh <= LINES &&
+           columns_of(s, cgc_cut(s).cols) <= COLUMNS && (s->kh - 1) * s->dh < LINES;
+}
+
+static parts parts_of(const cgc_geometry *s, const cgc_kernels *kernels) {
+    const size_t row = cgc_round_up((size_t)columns_of(s, cgc_cut(s).cols) * sizeof(ptrdiff_t));
+    parts at;
+    at.lines = cgc_round_up(sizeof(shared));
+    at.line_columns = at.lines + cgc_round_up(LINES * sizeof(void *));
+    at.columns = at.line_columns + cgc_round_up(LINES * sizeof(ptrdiff_t *));
+    at.constants = at.columns + row;
+    at.constant = at.constants + row;
+    at.sums = at.constant + cgc_round_up((size_t)(2 * kernels->width * s->size));
+    at.end = at.sums + cgc_round_up((size_t)((taps_of(s) + 1) * kernels->lanes * planes_of(s, kernels) * s->size));
+    return at;
+}
+
+static size_t workspace(const cgc_geometry *s, const cgc_kernels *kernels) { return parts_of(s, kernels).end; }
+
+static void open(const cgc_run *run, char *workspace) {
+    const cgc_geometry *s = run->geometry;
+    shared *h = (shared *)workspace;
+    h->c = cgc_forward_correlation(s);
+    h->col0 = -1;
+    run->kernels->fill(workspace + parts_of(s, run->kernels).constant, s->value, 2 * run->kernels->width);
+}
+
+/* Says where the columns under the columns of a chunk stand. */
+static void find_columns(const cgc_geometry *s, shared *h, int64_t col0, int64_t cols, ptrdiff_t *columns,
+                         ptrdiff_t *constants) {
+    if (h->col0 == col0) return;
+    h->col0 = col0;
+    for (int64_t e = 0; e < columns_of(s, cols); e++) {
+        const int64_t at = cgc_pad_source(s->mode, h->c.c0 + col0 * s->sw + e, s->w);
+        columns[e] = at < 0 ? CGC_CONSTANT_CELL : (ptrdiff_t)(at * s->xw);
+        constants[e] = CGC_CONSTANT_CELL;
+    }
+}
+
+static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, char *workspace) {
+    const cgc_run *run = block->run;
+    const cgc_geometry *s = run->geometry;
+    const cgc_kernels *kernels = run->kernels;
+    const parts at = parts_of(s, kernels);
+    const int64_t width = kernels->width, planes = block->planes, taps = taps_of(s);
+    shared *h = (shared *)workspace;
+    const void **lines = (const void **)(workspace + at.lines);
+    const ptrdiff_t **line_columns = (const ptrdiff_t **)(workspace + at.line_columns);
+    ptrdiff_t *columns = (ptrdiff_t *)(workspace + at.columns), *constants = (ptrdiff_t *)(workspace + at.constants);
+    char *sums = workspace + at.sums;
+    /* A vector that the planes do not fill is moved back. */
+    const int64_t first = cgc_min(block->o, s->g - width), second = cgc_min(block->o + width, s->g - width) - first;
+    cgc_pixel_gradient call = {
+        .vectors = planes > width ? 2 : 1, .second = second, .cols = chunk->col1 - chunk->col0,
+        .kh = s->kh, .kw = s->kw, .step = s->sh, .dilation = s->dh, .step_w = s->sw, .dilation_w = s->dw,
+        .lines = lines, .columns = line_columns, .constant = workspace + at.constant,
+        .dy_row = s->yh, .dy_col = s->yw, .sums = sums,
+    };
+    find_columns(s, h, chunk->col0, call.cols, columns, constants);
+    kernels->fill(sums, 0, kernels->lanes * (taps + 1) * call.vectors * width);
+    for (int64_t row = chunk->row0; row < chunk->row1; row += call.rows) {
+        const int64_t n = row / s->oh, i = row % s->oh;
+        call.rows = cgc_min((LINES - (s->kh - 1) * s->dh - 1) / s->sh + 1, cgc_min(chunk->row1 - row, s->oh - i));
+        for (int64_t line = 0; line < (call.rows - 1) * s->sh + (s->kh - 1) * s->dh + 1; line++) {
+            const int64_t at_row = cgc_pad_source(s->mode, h->c.r0 + i * s->sh + line, s->h);
+            lines[line] = cgc_at(run->x, n * s->xn + cgc_max(at_row, 0) * s->xh + first, s->size);
+            line_columns[line] = at_row < 0 ? constants : columns;
+        }
+        call.dy = cgc_at(run->y, n * s->yn + i * s->yh + chunk->col0 * s->yw + first, s->size);
+        kernels->gradient_pixels(&call);
+    }
+    const int64_t pitch = call.vectors * width;
+    kernels->join_classes(sums, call.cols, (taps + 1) * pitch);
+    for (int64_t v = 0, count; v < call.vectors; v++) {
+        const int64_t o = block->o + v * width, moved = o - (v ? first + second : first);
+        count = cgc_min(width, planes - v * width);
+        for (int64_t k = 0; k <= taps; k++) {
+            const char *from = cgc_at(sums, k * pitch + v * width + moved, s->size);
+            if (k < taps)
+                kernels->add(cgc_at(block->weight, v * width * taps + k, s->size), taps, from, count);
+            else if (block->bias)
+                kernels->add(cgc_at(block->bias, v * width, s->size), 1, from, count);
+        }
+    }
+}
+
+static int64_t grain(const cgc_kernels *kernels) { return kernels->width; }
+
+const cgc_gradient_way cgc_gradient_by_pixels = {serves, planes_of, grain, workspace, open, add_chunk};
