@@ -150,12 +150,10 @@ static void add_planes(const piece *p, cgc_gradient *call, int64_t first, int64_
     }
 }
 
-/* The shortest vectors that take a whole row, else the longest. */
+/* Short vectors, if there are any and they take a whole row. */
 static int lanes_for(const cgc_kernels *kernels, const cgc_gradient *call) {
-    int lanes = kernels->stencil_lanes[0];
-    for (int i = 1; i < 3 && kernels->stencil_lanes[i] && call->step_w == 1; i++)
-        if (call->cols <= kernels->stencil_lanes[i]) lanes = kernels->stencil_lanes[i];
-    return lanes;
+    const int half = kernels->stencil_lanes[1];
+    return call->step_w == 1 && call->cols <= half ? half : kernels->stencil_lanes[0];
 }
 
 /* Adds the piece to the sums. */

@@ -30,7 +30,7 @@ typedef struct cgc_gradient {
     double constant;
     const ptrdiff_t *off;      /* of the filter's columns, ascending */
     int64_t width;             /* columns 0 .. width-1 lie inside a line; the others are the constant */
-    int lanes;                 /* of the vectors: one of the table's stencil_lanes; a shorter one takes a whole row */
+    int lanes;                 /* of the vectors: stencil_lanes[0], or [1] if those take a whole row and step_w is 1 */
 
     const void *dy;
     ptrdiff_t dy_plane, dy_row;

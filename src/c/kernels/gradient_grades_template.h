@@ -7,18 +7,24 @@ void K(gradient)(const cgc_gradient *s);
 void K(gradient_pixels)(const cgc_pixel_gradient *s);
 void K(join_classes)(void *sums, int64_t columns, int64_t count);
 
+/* The most rows and columns of a tile. */
+#if REGISTERS >= 32
+#define GRADIENT_MOST 5
+#elif REGISTERS >= 16
+#define GRADIENT_MOST 3
+#else
+#define GRADIENT_MOST 1
+#endif
+
 #include "gradient_template.h"
 
 #include "gradient_pixels_template.h"
 
-/* The first again, in shorter vectors, which waste fewer lanes on narrow planes. */
+/* The first again, in vectors of half the lanes, which waste fewer on narrow planes. */
 #ifdef STENCIL_GRADES
 #define STENCIL_SHORT
 #undef GRADE
 #define GRADE EXPAND2(DTYPE, half)
-#include "gradient_template.h"
-#undef GRADE
-#define GRADE EXPAND2(DTYPE, quarter)
 #include "gradient_template.h"
 #undef STENCIL_SHORT
 #endif
@@ -27,11 +33,11 @@ void K(join_classes)(void *sums, int64_t columns, int64_t count);
 
 void K(gradient)(const cgc_gradient *s) {
 #ifdef STENCIL_GRADES
-    if (s->lanes == WIDTH / 4)
-        EXPAND4(cgc, gradient_run, EXPAND2(DTYPE, quarter), ISA)(s);
-    else if (s->lanes == WIDTH / 2)
+    if (s->lanes == WIDTH / 2)
         EXPAND4(cgc, gradient_run, EXPAND2(DTYPE, half), ISA)(s);
     else
 #endif
         K(gradient_run)(s);
 }
+
+#undef GRADIENT_MOST

@@ -5,16 +5,8 @@
  * A lane of the definition is a class of columns here: every LANES-th one. A tile, some filter rows by some filter
  * columns, sums one class after the other in registers. Lines are taken as in gradient_template.h.
  *
- * Parameters: those of words_template.h, among them REGISTERS.
+ * Parameters: those of words_template.h, among them REGISTERS; gradient_template.h comes before it.
  */
-#if REGISTERS >= 32
-#define GRADIENT_MOST 5
-#elif REGISTERS >= 16
-#define GRADIENT_MOST 3
-#else
-#define GRADIENT_MOST 1
-#endif
-
 /* Whether the sums of a tile in two vectors fit the registers, beside the rows of dy and a cell. */
 #define GRADIENT_TWO(rows, cols) (2 * ((rows) * (cols) + (rows) + 1) + 1 <= REGISTERS)
 
@@ -116,10 +108,9 @@ typedef void K(pixel_fn)(const K(pixel_tile) *t);
     {K(pixel_sums_1_##rows##cols), GRADIENT_TWO(rows, cols) ? K(pixel_sums_2_##rows##cols) : NULL}
 #define COMMA ,
 #if GRADIENT_MOST == 5
-#define EACH(of, rows, and) of(rows, 1) and of(rows, 2) and of(rows, 3) and of(rows, 4) and of(rows, 5)
-EACH(KERNEL, 1,) EACH(KERNEL, 2,) EACH(KERNEL, 3,) EACH(KERNEL, 4,) EACH(KERNEL, 5,)
-#define ENTRIES {EACH(ENTRY, 1, COMMA)}, {EACH(ENTRY, 2, COMMA)}, {EACH(ENTRY, 3, COMMA)}, {EACH(ENTRY, 4, COMMA)}, \
-                {EACH(ENTRY, 5, COMMA)}
+#define EACH(of, rows, and) of(rows, 1) and of(rows, 2) and of(rows, 3) and of(rows, 5)
+EACH(KERNEL, 1,) EACH(KERNEL, 2,) EACH(KERNEL, 3,) EACH(KERNEL, 5,)
+#define ENTRIES {EACH(ENTRY, 1, COMMA)}, {EACH(ENTRY, 2, COMMA)}, {EACH(ENTRY, 3, COMMA)}, {EACH(ENTRY, 5, COMMA)}
 #elif GRADIENT_MOST == 3
 #define EACH(of, rows, and) of(rows, 1) and of(rows, 2) and of(rows, 3)
 EACH(KERNEL, 1,) EACH(KERNEL, 2,) EACH(KERNEL, 3,)
@@ -132,14 +123,15 @@ EACH(KERNEL, 1,)
 
 /* One tile, of both vectors at once if they fit. */
 static void K(pixel_tile_of)(K(pixel_tile) *t, int64_t rows, int64_t cols) {
-    static K(pixel_fn) *const kernels[GRADIENT_MOST][GRADIENT_MOST][2] = {ENTRIES};
-    const int64_t together = t->s->vectors == 2 && kernels[rows - 1][cols - 1][1] ? 2 : 1;
+    static K(pixel_fn) *const all[][GRADIENT_MOST < 4 ? GRADIENT_MOST : 4][2] = {ENTRIES};
+    K(pixel_fn) *const *kernels = all[rows == 5 ? 3 : rows - 1][cols == 5 ? 3 : cols - 1];
+    const int64_t together = t->s->vectors == 2 && kernels[1] ? 2 : 1;
     for (int64_t i = 0; i < t->s->vectors; i += together) {
         K(pixel_tile) one = *t;
         one.channel += i * t->s->second;
         one.sums += i * WIDTH;
         if (one.bias) one.bias += i * WIDTH;
-        kernels[rows - 1][cols - 1][together - 1](&one);
+        kernels[together - 1](&one);
     }
 }
 
@@ -152,28 +144,24 @@ static void K(pixel_tile_of)(K(pixel_tile) *t, int64_t rows, int64_t cols) {
 void K(gradient_pixels)(const cgc_pixel_gradient *s) {
     const int64_t common = K(gradient_common)(s->step, s->dilation);
     const int64_t sorts = s->step / common, skew = s->dilation / common;
-    const int64_t limit = s->rows / skew < GRADIENT_MOST - 1 ? 1 + s->rows / skew : GRADIENT_MOST;
     const ptrdiff_t cell = s->vectors * WIDTH;
     K(pixel_tile) t = {
         .s = s, .skew = skew, .bias = (REAL *)s->sums + s->kh * s->kw * cell,
         .class = (s->kh * s->kw + 1) * cell, .down = sorts * s->kw * cell, .right = cell,
     };
-    for (int64_t u0 = 0; u0 < sorts && u0 < s->kh; u0++) {
-        int64_t left = (s->kh - u0 + sorts - 1) / sorts, bands = (left + limit - 1) / limit;
-        for (int64_t u = u0, rows; bands; u += rows * sorts, left -= rows, bands--) {
-            int64_t parts = (s->kw + GRADIENT_MOST - 1) / GRADIENT_MOST;
-            rows = (left + bands - 1) / bands;
+    for (int64_t u0 = 0; u0 < sorts && u0 < s->kh; u0++)
+        for (int64_t u = u0, rows; u < s->kh; u += rows * sorts) {
+            rows = K(gradient_cut)((s->kh - u + sorts - 1) / sorts, 1 + s->rows / skew);
             t.lines = s->lines + u * s->dilation;
             t.columns = s->columns + u * s->dilation;
-            for (int64_t v = 0, cols; parts; v += cols, parts--) {
-                cols = (s->kw - v + parts - 1) / parts;
+            for (int64_t v = 0, cols; v < s->kw; v += cols) {
+                cols = K(gradient_cut)(s->kw - v, GRADIENT_MOST);
                 t.v = v * s->dilation_w;
                 t.sums = (REAL *)s->sums + (u * s->kw + v) * cell;
                 K(pixel_tile_of)(&t, rows, cols);
                 t.bias = NULL;
             }
         }
-    }
 }
 
 void K(join_classes)(void *sums_, int64_t columns, int64_t count) {
@@ -187,4 +175,3 @@ void K(join_classes)(void *sums_, int64_t columns, int64_t count) {
 }
 
 #undef GRADIENT_TWO
-#undef GRADIENT_MOST

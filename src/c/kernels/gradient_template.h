@@ -10,14 +10,6 @@
  * first filter row the furthest ahead. So each sum gets its terms row by row, and each row from left to right.
  */
 
-#if REGISTERS >= 32
-#define GRADIENT_MOST 5
-#elif REGISTERS >= 16
-#define GRADIENT_MOST 3
-#else
-#define GRADIENT_MOST 1
-#endif
-
 /* Blocks of LANES columns at the two ends of a row that reach beyond the line, and the last one. */
 #define GRADIENT_ENDS (2 * CGC_GRADIENT_BEYOND / LANES + 1)
 
@@ -154,7 +146,10 @@ static ALWAYS_INLINE void K(gradient_planes)(const K(gradient_tile) *t_, const K
     }
 }
 
-/* KERNEL(rows, cols): tiles of this size, by the blocks of a row, and by the step between columns. */
+/*
+ * KERNEL(rows, cols): tiles of this size, by the blocks of a row; those of step 2 are small, and there are none for
+ * short rows. No tile is four wide or high: what can be cut in two needs no code of its own.
+ */
 typedef void K(gradient_fn)(const K(gradient_tile) *t);
 
 #define ONE(name, rows, cols, step, blocks) \
@@ -162,27 +157,24 @@ typedef void K(gradient_fn)(const K(gradient_tile) *t);
         K(gradient_planes)(t, (K(gradient_kind)){rows, cols, step, blocks}); \
     }
 #ifdef STENCIL_SHORT
-#define KERNEL(rows, cols) ONE(gradient_narrow_1_##rows##cols, rows, cols, 1, 1)
-#define ENTRY(rows, cols) {{K(gradient_narrow_1_##rows##cols)}}
+#define KERNEL(rows, cols) ONE(gradient_one_##rows##cols, rows, cols, 1, 1)
+#define ENTRY(rows, cols) {K(gradient_one_##rows##cols)}
 #else
 #define KERNEL(rows, cols) \
-    ONE(gradient_narrow_1_##rows##cols, rows, cols, 1, 1) \
-    ONE(gradient_narrow_2_##rows##cols, rows, cols, 2, 1) \
-    ONE(gradient_two_1_##rows##cols, rows, cols, 1, 2) \
-    ONE(gradient_two_2_##rows##cols, rows, cols, 2, 2) \
-    ONE(gradient_wide_1_##rows##cols, rows, cols, 1, 0) \
-    ONE(gradient_wide_2_##rows##cols, rows, cols, 2, 0)
+    ONE(gradient_one_##rows##cols, rows, cols, 1, 1) \
+    ONE(gradient_two_##rows##cols, rows, cols, 1, 2) \
+    ONE(gradient_any_##rows##cols, rows, cols, 1, 0) \
+    ONE(gradient_step_##rows##cols, rows < 3 ? rows : 3, cols < 3 ? cols : 3, 2, 0)
 #define ENTRY(rows, cols) \
-    {{K(gradient_narrow_1_##rows##cols), K(gradient_narrow_2_##rows##cols)}, \
-     {K(gradient_two_1_##rows##cols), K(gradient_two_2_##rows##cols)}, \
-     {K(gradient_wide_1_##rows##cols), K(gradient_wide_2_##rows##cols)}}
+    {K(gradient_one_##rows##cols), K(gradient_two_##rows##cols), K(gradient_any_##rows##cols), \
+     rows < 4 && cols < 4 ? K(gradient_step_##rows##cols) : NULL}
 #endif
 
+#define COMMA ,
 #if GRADIENT_MOST == 5
-#define EACH(of, rows, and) of(rows, 1) and of(rows, 2) and of(rows, 3) and of(rows, 4) and of(rows, 5)
-EACH(KERNEL, 1,) EACH(KERNEL, 2,) EACH(KERNEL, 3,) EACH(KERNEL, 4,) EACH(KERNEL, 5,)
-#define ENTRIES {EACH(ENTRY, 1, COMMA)}, {EACH(ENTRY, 2, COMMA)}, {EACH(ENTRY, 3, COMMA)}, {EACH(ENTRY, 4, COMMA)}, \
-                {EACH(ENTRY, 5, COMMA)}
+#define EACH(of, rows, and) of(rows, 1) and of(rows, 2) and of(rows, 3) and of(rows, 5)
+EACH(KERNEL, 1,) EACH(KERNEL, 2,) EACH(KERNEL, 3,) EACH(KERNEL, 5,)
+#define ENTRIES {EACH(ENTRY, 1, COMMA)}, {EACH(ENTRY, 2, COMMA)}, {EACH(ENTRY, 3, COMMA)}, {EACH(ENTRY, 5, COMMA)}
 #elif GRADIENT_MOST == 3
 #define EACH(of, rows, and) of(rows, 1) and of(rows, 2) and of(rows, 3)
 EACH(KERNEL, 1,) EACH(KERNEL, 2,) EACH(KERNEL, 3,)
@@ -192,37 +184,40 @@ EACH(KERNEL, 1,) EACH(KERNEL, 2,) EACH(KERNEL, 3,)
 EACH(KERNEL, 1,)
 #define ENTRIES {EACH(ENTRY, 1, COMMA)}
 #endif
-#define COMMA ,
+
+/* The rows (or columns) of the next tile, of `left`, at most `limit`. */
+static int64_t K(gradient_cut)(int64_t left, int64_t limit) {
+    int64_t size = left < limit ? left : limit;
+    if (size > GRADIENT_MOST) size = GRADIENT_MOST;
+    if (size > 3 && (left == 6 || left == 9)) return 3;
+    return size != 4 ? size : left == 4 ? 2 : 3;
+}
 
 /* The tiles of vector h of each block. A stride sorts filter rows by the lines that they meet. */
 static void K(gradient_tiles)(const cgc_gradient *s, int64_t common, int64_t h) {
-    static K(gradient_fn) *const kernels[GRADIENT_MOST][GRADIENT_MOST][3][2] = {ENTRIES};
+    static K(gradient_fn) *const kernels[][GRADIENT_MOST < 4 ? GRADIENT_MOST : 4][4] = {ENTRIES};
     const int64_t classes = s->step / common, skew = s->dilation / common, span = s->step_w * LANES;
-    const int64_t limit = s->rows / skew < GRADIENT_MOST - 1 ? 1 + s->rows / skew : GRADIENT_MOST;
-    const int64_t evenly = s->step_w; /* columns that share vectors stay together */
+    const int64_t high = s->step_w == 1 ? GRADIENT_MOST : 3, rooms = 1 + s->rows / skew;
     K(gradient_tile) t = {.s = s, .step = s->step, .skew = skew, .h = h, .down = classes * s->kw * LANES};
     t.blocks = (s->cols + LANES - 1) / LANES;
+    const int64_t kind = s->step_w == 2 ? 3 : t.blocks < 3 ? t.blocks - 1 : 2;
     for (int64_t v = 0, cols; v < s->kw; v += cols) {
-        const int64_t most = GRADIENT_MOST / evenly * evenly > 0 ? GRADIENT_MOST / evenly * evenly : 1;
-        const int64_t left = s->kw - v, tiles = left <= GRADIENT_MOST ? 1 : (left + most - 1) / most;
-        cols = tiles == 1 ? left : (left + tiles * evenly - 1) / (tiles * evenly) * evenly;
+        cols = K(gradient_cut)(s->kw - v, high);
         t.off = s->off + v;
-        const int64_t before = -t.off[0], last = t.off[(cols - 1) / evenly * evenly];
+        const int64_t before = -t.off[0], last = t.off[(cols - 1) / s->step_w * s->step_w];
         const int64_t whole = s->width > last ? (s->width - last) / span : 0;
         t.left = before <= 0 ? 0 : (before + span - 1) / span;
         t.left = t.left < t.blocks ? t.left : t.blocks;
         t.right = whole < s->cols / LANES ? whole : s->cols / LANES;
         t.right = t.right > t.left ? t.right : t.left;
-        if (t.blocks <= 2) t.left = t.right = t.blocks; /* all are ends */
-        for (int64_t u0 = 0; u0 < classes && u0 < s->kh; u0++) {
-            int64_t more = (s->kh - u0 + classes - 1) / classes, bands = (more + limit - 1) / limit;
-            for (int64_t u = u0, rows; bands; u += rows * classes, more -= rows, bands--) {
-                rows = (more + bands - 1) / bands;
+        if (kind < 2) t.left = t.right = t.blocks; /* all are ends */
+        for (int64_t u0 = 0; u0 < classes && u0 < s->kh; u0++)
+            for (int64_t u = u0, rows; u < s->kh; u += rows * classes) {
+                rows = K(gradient_cut)((s->kh - u + classes - 1) / classes, high < rooms ? high : rooms);
                 t.lines = s->lines + u * s->dilation;
                 t.sums = (REAL *)s->sums + (u * s->kw + v) * LANES + h * WIDTH;
-                kernels[rows - 1][cols - 1][t.blocks < 3 ? t.blocks - 1 : 2][s->step_w - 1](&t);
+                kernels[rows == 5 ? 3 : rows - 1][cols == 5 ? 3 : cols - 1][kind](&t);
             }
-        }
     }
 }
 
@@ -270,5 +265,4 @@ static void K(gradient_run)(const cgc_gradient *s) {
     }
 }
 
-#undef GRADIENT_MOST
 #undef GRADIENT_ENDS
