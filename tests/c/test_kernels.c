@@ -102,46 +102,6 @@ static void test_weave(bench *t) {
         for (int64_t step = 1; step <= 4; step++) test_weave_of(t, rng_range(&t->random, 1, 4), cols, step);
 }
 
-static void test_reduce_of(bench *t, int64_t count, int64_t m, int64_t k) {
-    const int64_t lanes = t->kernels->lanes, a_pitch = count + rng_range(&t->random, 0, 3);
-    CASE(t, "reduce count=%lld m=%lld k=%lld a_pitch=%lld", (long long)count, (long long)m, (long long)k,
-         (long long)a_pitch);
-    const int64_t length = count ? draw_offsets(t, k, count) : 0;
-    const void *a = operand(t, A, m && count ? (m - 1) * a_pitch + count : 0), *b = operand(t, B, length);
-    void *acc = output(t, m * k * lanes);
-    for (int64_t j = 0; j < m; j++)
-        for (int64_t i = 0; i < k; i++)
-            for (int64_t p = 0; p < (count + lanes - 1) / lanes * lanes; p++) {
-                const int64_t cell = (j * k + i) * lanes + p % lanes;
-                const double sum = get(t->dtype, t->expected, cell);
-                expect(t, cell, p < count ? chain(t, sum, a, j * a_pitch + p, b, t->off[i] + p)
-                                          : multiply_add(t->dtype, t->kernels->fused, 0, 0, sum));
-            }
-    t->kernels->reduce(count, m, k, a, (ptrdiff_t)a_pitch, b, t->off, acc);
-    check_output(t);
-}
-
-static void test_reduce(bench *t) {
-    for (int64_t count = 0; count <= LARGEST; count++)
-        for (int64_t m = 0; m <= 9; m++) test_reduce_of(t, count, m, rng_range(&t->random, 0, 12));
-}
-
-/* The filling up with zeros is part of the sum: it turns a lane's -0 into +0. */
-static void test_reduce_of_a_negative_zero(bench *t) {
-    const int64_t lanes = t->kernels->lanes;
-    CASE(t, "reduce of a -0 with and without filling up");
-    t->off[0] = 0;
-    const void *a = operand(t, A, lanes), *b = operand(t, B, lanes);
-    for (int64_t count = 0; count <= 1; count++) {
-        void *acc = output(t, lanes);
-        for (int64_t l = 0; l < lanes; l++) put(t->dtype, acc, l, -0.0);
-        for (int64_t l = 0; l < lanes; l++)
-            expect(t, l, count == 0 ? -0.0 : l == 0 ? chain(t, -0.0, a, 0, b, 0) : 0.0);
-        t->kernels->reduce(count, 1, 1, a, (ptrdiff_t)lanes, b, t->off, acc);
-        check_output(t);
-    }
-}
-
 static void test_join(bench *t) {
     const int lanes = t->kernels->lanes;
     for (int64_t count = 0; count <= LARGEST; count++) {
@@ -220,8 +180,6 @@ static void test_table(bench *t) {
     test_taps(t);
     test_lines(t);
     test_weave(t);
-    test_reduce(t);
-    test_reduce_of_a_negative_zero(t);
     test_join(t);
     test_moves(t);
 }

@@ -6,6 +6,7 @@
 
 #include "fold.h"
 #include "panel.h"
+#include "weight_gradient.h"
 
 /* Channels are neighbours and pixels are not. */
 static int over_channels(const cgc_geometry *s, cgconv_pass pass) {
@@ -21,8 +22,8 @@ static int supports(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pa
 
 static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
     if (pass == CGCONV_BACKWARD_WEIGHT) {
-        const cgc_feed feed = cgc_rows_feed(s);
-        return cgc_weight_gradient_book(s, kernels, &feed, threads);
+        const cgc_feed feed = cgc_pixels_feed(s, kernels);
+        return cgc_weight_gradient_book(s, &feed, threads);
     }
     size_t local = cgc_flat_serves(s, kernels, pass)      ? cgc_flat_workspace(s)
                    : over_channels(s, pass)               ? cgc_pixels_workspace(s, kernels, pass)
@@ -37,7 +38,7 @@ static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgcon
 
 static void run_channelwise(const cgc_run *run) {
     if (run->pass == CGCONV_BACKWARD_WEIGHT) {
-        const cgc_feed feed = cgc_rows_feed(run->geometry);
+        const cgc_feed feed = cgc_pixels_feed(run->geometry, run->kernels);
         cgc_weight_gradient(run, &feed);
         return;
     }

@@ -3,7 +3,6 @@
 #define CGC_CHANNELWISE_H
 
 #include "correlation.h"
-#include "weight_gradient.h"
 
 /* Vectors over pixels, for planes whose pixels are neighbours in memory; any other strides are gathered. */
 size_t cgc_planes_workspace(const cgc_geometry *s);
@@ -32,8 +31,5 @@ void cgc_turned_run(const cgc_run *run);
 int cgc_flat_serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass);
 size_t cgc_flat_workspace(const cgc_geometry *s);
 void cgc_flat_run(const cgc_run *run);
-
-/* The feed of the weight gradient from rows of pixels. */
-cgc_feed cgc_rows_feed(const cgc_geometry *s);
 
 #endif

@@ -79,13 +79,24 @@ static void packed_run(const cgc_run *run) {
 
 /* ---- products whose sums stay in registers --------------------------------------------------------------------- */
 
-static int product_supports(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+static int pixels_supports(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
     (void)kernels;
-    return cgc_product_serves(s, pass);
+    return pass == CGCONV_BACKWARD_WEIGHT || cgc_product_serves(s, pass);
+}
+static int outputs_supports(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+    return pass == CGCONV_BACKWARD_WEIGHT ? cgc_outputs_feed_serves(s, kernels) : cgc_product_serves(s, pass);
+}
+
+static cgc_feed feed_of(const cgc_geometry *s, const cgc_kernels *kernels, cgc_product_kind kind) {
+    return kind == CGC_BY_PIXELS ? cgc_pixels_feed(s, kernels) : cgc_outputs_feed(s, kernels);
 }
 
 static cgc_booking product_book(const cgc_geometry *s, const cgc_kernels *kernels, cgc_product_kind kind,
                                 cgconv_pass pass, int threads) {
+    if (pass == CGCONV_BACKWARD_WEIGHT) {
+        const cgc_feed feed = feed_of(s, kernels, kind);
+        return cgc_weight_gradient_book(s, &feed, threads);
+    }
     cgc_booking booking = cgc_product_book(s, kernels, kind, pass, threads);
     if (pass == CGCONV_BACKWARD_INPUT && cgc_fold_workspace(s, kernels) > booking.per_thread)
         booking.per_thread = cgc_fold_workspace(s, kernels);
@@ -100,6 +111,11 @@ static cgc_booking outputs_book(const cgc_geometry *s, const cgc_kernels *kernel
 }
 
 static void product_run(const cgc_run *run, cgc_product_kind kind) {
+    if (run->pass == CGCONV_BACKWARD_WEIGHT) {
+        const cgc_feed feed = feed_of(run->geometry, run->kernels, kind);
+        cgc_weight_gradient(run, &feed);
+        return;
+    }
     cgc_product_run(run, kind);
     if (run->pass == CGCONV_BACKWARD_INPUT) cgc_fold(run);
 }
@@ -122,20 +138,24 @@ static void outputs_pack(const cgc_geometry *s, const cgc_kernels *kernels, cons
 }
 
 const cgc_algorithm cgc_grouped_pixels = {
-    "grouped-pixels", product_supports, pixels_book, pixels_run, pixels_packing, pixels_pack,
+    "grouped-pixels", pixels_supports, pixels_book, pixels_run, pixels_packing, pixels_pack,
 };
 const cgc_algorithm cgc_grouped_outputs = {
-    "grouped-outputs", product_supports, outputs_book, outputs_run, outputs_packing, outputs_pack,
+    "grouped-outputs", outputs_supports, outputs_book, outputs_run, outputs_packing, outputs_pack,
 };
 const cgc_algorithm cgc_grouped_packed = {"grouped-packed", packed_supports, packed_book, packed_run, NULL, NULL};
 
 /* ---- the choice ------------------------------------------------------------------------------------------------ */
 
 static const cgc_algorithm *choose(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
-    if (!cgc_product_serves(s, pass)) return &cgc_grouped_packed;
-    return cgc_product_cost(s, kernels, CGC_BY_PIXELS, pass) <= cgc_product_cost(s, kernels, CGC_BY_OUTPUTS, pass)
-               ? &cgc_grouped_pixels
-               : &cgc_grouped_outputs;
+    const int pixels = pixels_supports(s, kernels, pass), outs = outputs_supports(s, kernels, pass);
+    if (!pixels || !outs) return pixels ? &cgc_grouped_pixels : outs ? &cgc_grouped_outputs : &cgc_grouped_packed;
+    const int gradient = pass == CGCONV_BACKWARD_WEIGHT;
+    const double by_pixels = gradient ? cgc_pixels_feed_cost(s, kernels)
+                                      : cgc_product_cost(s, kernels, CGC_BY_PIXELS, pass);
+    const double by_outputs = gradient ? cgc_outputs_feed_cost(s, kernels)
+                                       : cgc_product_cost(s, kernels, CGC_BY_OUTPUTS, pass);
+    return by_pixels <= by_outputs ? &cgc_grouped_pixels : &cgc_grouped_outputs;
 }
 
 static int supports(const cgc_geometry *geometry, const cgc_kernels *kernels, cgconv_pass pass) {
@@ -144,21 +164,10 @@ static int supports(const cgc_geometry *geometry, const cgc_kernels *kernels, cg
 }
 
 static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
-    if (pass == CGCONV_BACKWARD_WEIGHT) {
-        const cgc_feed feed = cgc_packed_feed(s);
-        return cgc_weight_gradient_book(s, kernels, &feed, threads);
-    }
     return choose(s, kernels, pass)->book(s, kernels, pass, threads);
 }
 
-static void run_grouped(const cgc_run *run) {
-    if (run->pass == CGCONV_BACKWARD_WEIGHT) {
-        const cgc_feed feed = cgc_packed_feed(run->geometry);
-        cgc_weight_gradient(run, &feed);
-        return;
-    }
-    choose(run->geometry, run->kernels, run->pass)->run(run);
-}
+static void run_grouped(const cgc_run *run) { choose(run->geometry, run->kernels, run->pass)->run(run); }
 
 static cgc_packing packing(const cgc_geometry *s, const cgc_kernels *kernels) {
     const cgc_algorithm *chosen = choose(s, kernels, CGCONV_FORWARD);

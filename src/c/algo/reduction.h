@@ -14,8 +14,6 @@
 #include "../kernels/kernels.h"
 #include "geometry.h"
 
-#define CGC_CHUNK_PIXELS 4096 /* rows counted in whole CGC_MAX_LANES; a multiple of it */
-
 typedef struct cgc_chunks {
     int64_t rows, cols;   /* of a chunk; less at the ends */
     int64_t spans, count; /* chunks side by side, chunks in all */
@@ -26,14 +24,16 @@ typedef struct cgc_chunk {
     int64_t col0, col1;
 } cgc_chunk;
 
-static inline cgc_chunks cgc_cut(const cgc_geometry *s) {
+static inline cgc_chunks cgc_cut_of(int64_t images, int64_t rows, int64_t cols) {
     cgc_chunks cut;
-    cut.cols = cgc_min(s->ow, CGC_CHUNK_PIXELS);
-    cut.rows = CGC_CHUNK_PIXELS / (cgc_ceil_div(cut.cols, CGC_MAX_LANES) * CGC_MAX_LANES);
-    cut.spans = cgc_ceil_div(s->ow, cut.cols);
-    cut.count = cgc_ceil_div(s->n * s->oh, cut.rows) * cut.spans;
+    cut.cols = cgc_min(cols, CGC_MAX_PIXELS);
+    cut.rows = CGC_MAX_PIXELS / (cgc_ceil_div(cut.cols, CGC_MAX_LANES) * CGC_MAX_LANES);
+    cut.spans = cgc_ceil_div(cols, cut.cols);
+    cut.count = cgc_ceil_div(images * rows, cut.rows) * cut.spans;
     return cut;
 }
+
+static inline cgc_chunks cgc_cut(const cgc_geometry *s) { return cgc_cut_of(s->n, s->oh, s->ow); }
 
 static inline cgc_chunk cgc_chunk_at(const cgc_geometry *s, const cgc_chunks *cut, int64_t index) {
     cgc_chunk chunk;

@@ -22,6 +22,8 @@ void K(join_classes)(void *sums, int64_t columns, int64_t count);
 
 #include "reduce_template.h"
 
+#include "reduce_outputs_template.h"
+
 #include "moves_template.h"
 
 static const cgc_kernels K(table) = {
@@ -52,7 +54,8 @@ static const cgc_kernels K(table) = {
     .gradient = K(gradient),
     .gradient_pixels = K(gradient_pixels),
     .join_classes = K(join_classes),
-    .reduce = K(reduce),
+    .reduce_pixels = K(reduce_pixels),
+    .reduce_outputs = K(reduce_outputs),
     .join = K(join),
     .gather = K(gather),
     .fill = K(fill),

@@ -15,8 +15,7 @@
 #define PRODUCT_REGISTERS 16
 #define PRODUCT_OUTPUTS 4
 #define PRODUCT_PIXELS 6
-#define REDUCE_TAPS_1 6
-#define REDUCE_TAPS_2 3
+#define REDUCE_TERMS 3
 #define REGISTERS 16
 
 #endif

@@ -15,8 +15,7 @@
 #define PRODUCT_REGISTERS 30
 #define PRODUCT_OUTPUTS 8
 #define PRODUCT_PIXELS 12
-#define REDUCE_TAPS_1 6
-#define REDUCE_TAPS_2 3
+#define REDUCE_TERMS 6
 #define REGISTERS 32
 
 #endif

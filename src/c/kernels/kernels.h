@@ -21,12 +21,13 @@
 #include "stencil.h"
 
 /*
- * Partial sums of a long reduction, see `reduce`: one cache line, whatever the vector length of the machine. It is
+ * Partial sums of a long reduction, see `cgc_reduction`: one cache line, whatever the vector length of the machine. It is
  * part of the definition of the weight gradient.
  */
 #define CGC_LANES_F32 16
 #define CGC_LANES_F64 8
 #define CGC_MAX_LANES 16
+#define CGC_MAX_PIXELS 4096 /* that are summed at a time, rows counted in whole CGC_MAX_LANES; a multiple of it */
 
 /*
  * A call of the kernel `pixels`. With r < rows, j < cols, p < channels, u < kh, v < kw, in the order (u, v):
@@ -104,6 +105,26 @@ typedef struct cgc_pairs {
     void *y;
     ptrdiff_t x_plane, x_source, w_plane, w_source, w_u, w_v, y_plane, y_pitch;
 } cgc_pairs;
+
+/*
+ * Products summed over pixels, for `reduce_pixels` and `reduce_outputs`. With j < m, i < k:
+ *     y[j*y_m + i*y_k] += join of the lanes l < lanes, which are
+ *         sum over r < rows, over p = l, l + lanes, l + 2*lanes ... < cols of
+ *             a[a_row[r] + j*a_m + p*a_col] * b[off[i] + b_row[r] + p*b_col]
+ * each one chain from 0 on, and joined as by the kernel `join`. Where b is NULL, k is 1 and b counts as 1. Rows, each
+ * rounded up to whole CGC_MAX_LANES, have at most CGC_MAX_PIXELS columns together.
+ *
+ * The definition fills rows up with zeros to whole lanes. That changes nothing but a lane's -0 to +0, and that a sum of
+ * -0 to +0, which makes no difference to y, for y must not be -0. It never becomes -0.
+ */
+typedef struct cgc_reduction {
+    int64_t m, k, rows, cols;
+    const void *a, *b;
+    const ptrdiff_t *a_row, *b_row, *off;
+    ptrdiff_t a_m, a_col, b_col;
+    void *y;
+    ptrdiff_t y_m, y_k;
+} cgc_reduction;
 
 typedef struct cgc_kernels {
     const char *isa;
@@ -189,14 +210,11 @@ typedef struct cgc_kernels {
     void (*weave)(int64_t rows, int64_t cols, const void *x, ptrdiff_t x_pitch, ptrdiff_t phase, int64_t step,
                   void *y, ptrdiff_t y_pitch);
 
-    /*
-     * Products summed over pixels, for the gradient of the weights. With j < m, i < k, l < lanes:
-     *     acc[(j*k + i)*lanes + l] += sum over p = l, l + lanes, l + 2*lanes ... of  a[j*a_pitch + p] * b[off[i] + p]
-     * where p runs to `count` rounded up to a multiple of lanes, and both factors count as 0 from `count` on (they
-     * are not read there). The extra 0 * 0 belong to the definition: they turn a -0 into +0.
-     */
-    void (*reduce)(int64_t count, int64_t m, int64_t k, const void *a, ptrdiff_t a_pitch, const void *b,
-                   const ptrdiff_t *off, void *acc);
+    /* Products summed over pixels with vectors over pixels: a_col, b_col and y_k are 1. */
+    void (*reduce_pixels)(const cgc_reduction *reduction);
+
+    /* The same with vectors over outputs: a_m and y_m are 1, m is at most 2 * width; a goes on to whole vectors. */
+    void (*reduce_outputs)(const cgc_reduction *reduction);
 
     /* The same sums of channel-wise planes, straight from their lines, see gradient.h. */
     void (*gradient)(const cgc_gradient *gradient);

@@ -1,107 +1,55 @@
 /*
- * The kernels of the weight gradient, reduce and join, see kernels.h.
- * They must not know which pixels they are given.
+ * The kernels of the weight gradient, see kernels.h: `reduce_pixels` with vectors over pixels, `reduce_outputs` with
+ * vectors over outputs, and `join`. They must not know which pixels they are given.
  *
  * Parameters: those of words_template.h, among them
- *   LANES                          partial sums per output, a multiple of WIDTH
- *   REDUCE_TAPS_1, REDUCE_TAPS_2   the most taps of a tile of one row of a, and of two; at most 8
+ *   REDUCE_TERMS     the most terms of a tile of `reduce_pixels`, of four outputs
+ *   PRODUCT_PIXELS   the most terms of a tile of `reduce_outputs`, of two vectors each
+ *
+ * A tile keeps its sums in registers over all rows. Tiles are cut evenly, so that the last is not a small one: few sums
+ * do not cover the latency of a multiply-add.
  */
+enum {
+    K(reduce_parts) = LANES / WIDTH, /* vectors of one output's lanes */
+    K(reduce_outputs_of_tile) = 4,
+    K(reduce_sums) = (K(reduce_outputs_of_tile) * REDUCE_TERMS + WIDTH - 1) / WIDTH * WIDTH,
+};
 
-/* Vectors of one output's partial sums. */
-#define PARTS (LANES / WIDTH)
+/* ---- joining the lanes ------------------------------------------------------------------------------------------ */
 
-typedef struct K(reduce_call) {
-    int64_t count;
-    int64_t k;
-    const REAL *a;
-    ptrdiff_t a_pitch;
-    const REAL *b;
-    const ptrdiff_t *off;
-    REAL *acc;
-} K(reduce_call);
+/* Place p holds lane reversed[p]: halves that are joined become neighbours, at every step. */
+static const int32_t K(reversed)[16] = {
+    0 * WIDTH / 16, 8 * WIDTH / 16, 4 * WIDTH / 16, 12 * WIDTH / 16, 2 * WIDTH / 16, 10 * WIDTH / 16,
+    6 * WIDTH / 16, 14 * WIDTH / 16, 1 * WIDTH / 16, 9 * WIDTH / 16, 5 * WIDTH / 16, 13 * WIDTH / 16,
+    3 * WIDTH / 16, 11 * WIDTH / 16, 7 * WIDTH / 16, 15 * WIDTH / 16,
+};
 
-/* Adds LANES pixels from pixel p on to rows x taps outputs. If masked, only those before `count` are read. */
-static ALWAYS_INLINE void K(reduce_step)(const K(reduce_call) *call, const int rows, const int taps, const int masked,
-                                         const REAL *a, const REAL *const *b, int64_t p, VEC *sum) {
-    UNROLL for (int h = 0; h < PARTS; h++) {
-        const int64_t q = p + h * WIDTH;
-        const MASK mask = V(first)(call->count - q);
-        VEC factor[2];
-        UNROLL for (int j = 0; j < rows; j++) {
-            const REAL *from = a + j * call->a_pitch + q;
-            factor[j] = masked ? V(load_first)(mask, from) : V(load)(from);
-        }
-        UNROLL for (int i = 0; i < taps; i++) {
-            const VEC x = V(keep)(masked ? V(load_first)(mask, b[i] + q) : V(load)(b[i] + q));
-            UNROLL for (int j = 0; j < rows; j++) {
-                VEC *s = &sum[(j * taps + i) * PARTS + h];
-                *s = V(fma)(factor[j], x, *s);
-            }
-        }
+/* The sums by halves of WIDTH outputs, one in each lane; part h of output i is at lanes + h*pitch + i*step. */
+static ALWAYS_INLINE VEC K(join_outputs)(const REAL *lanes, ptrdiff_t pitch, ptrdiff_t step) {
+    const INDEX order = V(load_index)(K(reversed));
+    VEC v[WIDTH];
+    UNROLL for (int i = 0; i < WIDTH; i++) {
+        VEC part[K(reduce_parts)];
+        UNROLL for (int h = 0; h < K(reduce_parts); h++)
+            part[h] = V(load)(lanes + h * pitch + i * step);
+        UNROLL for (int half = K(reduce_parts) / 2; half > 0; half /= 2)
+            UNROLL for (int h = 0; h < half; h++)
+                part[h] = V(add)(part[h], part[h + half]);
+        v[i] = V(pick)(order, V(first)(WIDTH), part[0], part[0]);
     }
-}
-
-/* The outputs of `rows` rows of a from row j0 on, and `taps` taps from tap i0 on. */
-static ALWAYS_INLINE void K(reduce_tile)(const K(reduce_call) *call, const int rows, const int taps, int64_t j0,
-                                         int64_t i0) {
-    const REAL *a = call->a + j0 * call->a_pitch;
-    REAL *acc = call->acc + (j0 * call->k + i0) * LANES;
-    const REAL *b[8];
-    VEC sum[2 * 8 * PARTS];
-
-    UNROLL for (int i = 0; i < taps; i++)
-        b[i] = call->b + call->off[i0 + i];
-    UNROLL for (int j = 0; j < rows; j++)
-        UNROLL for (int t = 0; t < taps * PARTS; t++)
-            sum[j * taps * PARTS + t] = V(load)(acc + j * call->k * LANES + t * WIDTH);
-
-    int64_t p = 0;
-    for (; p + LANES <= call->count; p += LANES)
-        K(reduce_step)(call, rows, taps, 0, a, b, p, sum);
-    if (p < call->count)
-        K(reduce_step)(call, rows, taps, 1, a, b, p, sum);
-
-    UNROLL for (int j = 0; j < rows; j++)
-        UNROLL for (int t = 0; t < taps * PARTS; t++)
-            V(store)(acc + j * call->k * LANES + t * WIDTH, sum[j * taps * PARTS + t]);
-}
-
-/* All taps of `rows` rows of a, in tiles of nearly equal size, so that none is too small to fill the pipeline. */
-static ALWAYS_INLINE void K(reduce_rows)(const K(reduce_call) *call, const int rows, int64_t j) {
-    const int most = rows == 1 ? REDUCE_TAPS_1 : REDUCE_TAPS_2;
-    int64_t tiles = (call->k + most - 1) / most;
-    for (int64_t i = 0; i < call->k; tiles--) {
-        const int taps = (int)((call->k - i + tiles - 1) / tiles);
-        switch (taps) {
-        case 1: K(reduce_tile)(call, rows, 1, j, i); break;
-        case 2: if (most >= 2) K(reduce_tile)(call, rows, 2, j, i); break;
-        case 3: if (most >= 3) K(reduce_tile)(call, rows, 3, j, i); break;
-        case 4: if (most >= 4) K(reduce_tile)(call, rows, 4, j, i); break;
-        case 5: if (most >= 5) K(reduce_tile)(call, rows, 5, j, i); break;
-        case 6: if (most >= 6) K(reduce_tile)(call, rows, 6, j, i); break;
-        case 7: if (most >= 7) K(reduce_tile)(call, rows, 7, j, i); break;
-        case 8: if (most >= 8) K(reduce_tile)(call, rows, 8, j, i); break;
-        }
-        i += taps;
-    }
-}
-
-static void K(reduce)(int64_t count, int64_t m, int64_t k, const void *a, ptrdiff_t a_pitch, const void *b,
-                      const ptrdiff_t *off, void *acc) {
-    const K(reduce_call) call = {
-        .count = count, .k = k, .a = a, .a_pitch = a_pitch, .b = b, .off = off, .acc = acc,
-    };
-    int64_t j = 0;
-    for (; j + 2 <= m; j += 2)
-        K(reduce_rows)(&call, 2, j);
-    if (j < m)
-        K(reduce_rows)(&call, 1, j);
+    UNROLL for (int count = WIDTH / 2; count > 0; count /= 2)
+        UNROLL for (int i = 0; i < count; i++)
+            v[i] = V(add)(V(even)(v[2 * i], v[2 * i + 1]), V(odd)(v[2 * i], v[2 * i + 1]));
+    return v[0];
 }
 
 static void K(join)(void *y_, const void *acc_, int64_t count) {
     REAL *y = y_;
     const REAL *acc = acc_;
-    for (int64_t p = 0; p < count; p++) {
+    int64_t p = 0;
+    for (; p + WIDTH <= count; p += WIDTH)
+        V(store)(y + p, V(add)(V(load)(y + p), K(join_outputs)(acc + p * LANES, WIDTH, LANES)));
+    for (; p < count; p++) {
         REAL sum[LANES];
         for (int l = 0; l < LANES; l++)
             sum[l] = acc[p * LANES + l];
@@ -112,4 +60,107 @@ static void K(join)(void *y_, const void *acc_, int64_t count) {
     }
 }
 
-#undef PARTS
+/* ---- vectors over pixels ---------------------------------------------------------------------------------------- */
+
+/* The lanes of a tile, [part][output][term][lane]; what fills them up to whole vectors of outputs is 0. */
+typedef struct K(reduce_lanes) {
+    REAL sum[K(reduce_parts)][K(reduce_sums)][WIDTH];
+} K(reduce_lanes);
+
+/* Joins the lanes of m x k outputs and adds them to y. */
+static void K(reduce_add)(const K(reduce_lanes) *lanes, int64_t m, int64_t k, REAL *y, ptrdiff_t y_m) {
+    REAL sums[K(reduce_sums) + WIDTH];
+    for (int64_t t = 0; t < m * k; t += WIDTH)
+        V(store)(sums + t, K(join_outputs)(lanes->sum[0][t], K(reduce_sums) * WIDTH, WIDTH));
+    for (int64_t j = 0; j < m; j++)
+        for (int64_t i = 0; i < k; i += WIDTH) {
+            const MASK mask = V(first)(k - i);
+            REAL *to = y + j * y_m + i;
+            V(store_first)(mask, to, V(add)(V(load_first)(mask, to), V(load_first)(mask, sums + j * k + i)));
+        }
+}
+
+/* Products of one vector of pixels at a, b. */
+static ALWAYS_INLINE void K(reduce_step)(const int m, const int k, const int masked, MASK mask, const REAL *a,
+                                         ptrdiff_t a_m, const REAL *b, const ptrdiff_t *off, VEC *sum) {
+    VEC x[REDUCE_TERMS];
+    UNROLL for (int i = 0; i < k; i++)
+        x[i] = V(keep)(masked ? V(load_first)(mask, b + off[i]) : V(load)(b + off[i]));
+    UNROLL for (int j = 0; j < m; j++) {
+        const VEC factor = V(keep)(masked ? V(load_first)(mask, a + j * a_m) : V(load)(a + j * a_m));
+        if (k == 0) /* ones */
+            sum[j] = V(add)(sum[j], factor);
+        UNROLL for (int i = 0; i < k; i++)
+            sum[j * k + i] = V(fma)(factor, x[i], sum[j * k + i]);
+    }
+}
+
+/* Outputs j .. j+m-1 of terms i .. i+k-1; k is 0 for the sum of a alone. */
+static ALWAYS_INLINE void K(reduce_tile)(const cgc_reduction *c, const int m, const int k, int64_t j, int64_t i) {
+    const int outputs = m * (k ? k : 1);
+    ptrdiff_t off[REDUCE_TERMS];
+    K(reduce_lanes) lanes;
+    UNROLL for (int t = 0; t < k; t++)
+        off[t] = c->off[i + t];
+    for (int h = 0; h < K(reduce_parts); h++) {
+        const MASK mask = V(first)((c->cols - h * WIDTH) % LANES);
+        VEC sum[K(reduce_outputs_of_tile) * REDUCE_TERMS];
+        UNROLL for (int t = 0; t < outputs; t++)
+            sum[t] = V(zero)();
+        for (int64_t r = 0; r < c->rows; r++) {
+            const REAL *a = (const REAL *)c->a + c->a_row[r] + j * c->a_m + h * WIDTH;
+            const REAL *b = k ? (const REAL *)c->b + c->b_row[r] + h * WIDTH : a;
+            int64_t left = c->cols - h * WIDTH;
+            for (; left >= WIDTH; left -= LANES, a += LANES, b += LANES)
+                K(reduce_step)(m, k, 0, mask, a, c->a_m, b, off, sum);
+            if (left > 0)
+                K(reduce_step)(m, k, 1, mask, a, c->a_m, b, off, sum);
+        }
+        UNROLL for (int t = 0; t < outputs; t++)
+            V(store)(lanes.sum[h][t], sum[t]);
+        for (int t = outputs; t % WIDTH; t++)
+            V(store)(lanes.sum[h][t], V(zero)());
+    }
+    K(reduce_add)(&lanes, m, k ? k : 1, (REAL *)c->y + j * c->y_m + i, c->y_m);
+}
+
+#define REDUCE_TILE(m, k) \
+    case k: \
+        if (k <= REDUCE_TERMS) \
+            K(reduce_tile)(c, m, k <= REDUCE_TERMS ? k : 1, j, i); \
+        break
+#define REDUCE_TILES(m) \
+    static void K(reduce_pixels_##m)(const cgc_reduction *c, int64_t k, int64_t j, int64_t i) { \
+        switch (k) { \
+            REDUCE_TILE(m, 0); \
+            REDUCE_TILE(m, 1); \
+            REDUCE_TILE(m, 2); \
+            REDUCE_TILE(m, 3); \
+            REDUCE_TILE(m, 4); \
+            REDUCE_TILE(m, 5); \
+            REDUCE_TILE(m, 6); \
+        default: break; \
+        } \
+    }
+REDUCE_TILES(1)
+REDUCE_TILES(2)
+REDUCE_TILES(3)
+REDUCE_TILES(4)
+
+static void K(reduce_pixels)(const cgc_reduction *c) {
+    static void (*const tile[])(const cgc_reduction *, int64_t, int64_t, int64_t) = {
+        K(reduce_pixels_1), K(reduce_pixels_2), K(reduce_pixels_3), K(reduce_pixels_4),
+    };
+    const int64_t blocks = (c->m + K(reduce_outputs_of_tile) - 1) / K(reduce_outputs_of_tile);
+    const int64_t tiles = c->b ? (c->k + REDUCE_TERMS - 1) / REDUCE_TERMS : 1;
+    for (int64_t t = 0; t < tiles; t++) {
+        const int64_t i = c->k * t / tiles, k = c->b ? c->k * (t + 1) / tiles - i : 0;
+        for (int64_t b = 0; b < blocks; b++) {
+            const int64_t j = c->m * b / blocks;
+            tile[c->m * (b + 1) / blocks - j - 1](c, k, j, i);
+        }
+    }
+}
+
+#undef REDUCE_TILE
+#undef REDUCE_TILES

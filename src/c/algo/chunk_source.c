@@ -1,0 +1,116 @@
+/* Where the terms of a chunk are read, see chunk_source.h. */
+#include "chunk_source.h"
+
+cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, int64_t images, int64_t groups, int in_place,
+                                     int64_t most) {
+    const cgc_chunks cut = cgc_cut_of(images, c->rows, c->cols);
+    const int64_t taps = c->ku * c->kv;
+    cgc_chunk_source s = {.kind = CGC_IN_PLACE, .col = c->c_j * c->source.col};
+    s.rows = cgc_min(cut.rows, images * c->rows);
+    s.pixels = cgc_max(1, s.rows * cut.cols);
+    s.terms = cgc_min(CGC_CHUNK_TERMS, c->planes * taps);
+    if (in_place) return s;
+
+    s.col = 1;
+    if (cgc_sheet_serves(c) && taps <= CGC_CHUNK_TERMS) {
+        cgc_correlation one = *c;
+        one.planes = 1;
+        s.sheet = cgc_sheet_of(&one, cgc_min(cut.rows, c->rows), cut.cols);
+        const int64_t met = cgc_max(1, cgc_min(images, (cut.rows - 1) / c->rows + 2)); /* images, at most */
+        const int64_t slack = s.sheet.elements - s.sheet.plane, fit = (most / met - slack) / s.sheet.plane;
+        const int64_t all = cgc_min(c->planes, CGC_CHUNK_TERMS / taps), planes = groups > 1 ? all : cgc_min(all, fit);
+        if (planes > 0 && groups * planes <= fit && (groups == 1 || planes == c->planes) &&
+            s.sheet.lines * s.sheet.row_phases <= CGC_SHEET_LINES) {
+            s.kind = CGC_IN_SHEETS;
+            s.terms = planes * taps;
+            s.image = groups * planes * s.sheet.plane + slack;
+            s.elements = met * s.image;
+            return s;
+        }
+    }
+    s.kind = CGC_BY_TERMS;
+    s.terms = cgc_max(1, cgc_min(s.terms, most / s.pixels));
+    s.elements = s.terms * s.pixels;
+    return s;
+}
+
+/* Rows of a chunk that belong to one image. */
+typedef struct piece {
+    int64_t n, i, rows; /* the image, the first of its rows, how many */
+} piece;
+
+static piece piece_at(const cgc_correlation *c, cgc_chunk chunk, int64_t row) {
+    const int64_t i = row % c->rows;
+    return (piece){row / c->rows, i, cgc_min(c->rows - i, chunk.row1 - row)};
+}
+
+/* All planes of the terms, a sheet for each image. */
+static void fill_sheets(const cgc_chunk_source *s, const cgc_kernels *kernels, const cgc_correlation *c,
+                        const char *x, ptrdiff_t x_n, cgc_chunk chunk, const cgc_chunk_terms *terms, int again,
+                        char *memory, int64_t *map, cgc_chunk_ready *ready) {
+    const ptrdiff_t size = c->source.size;
+    const int64_t taps = c->ku * c->kv;
+    cgc_correlation one = *c, all = *c;
+    one.planes = terms->k / taps;
+    all.planes = one.planes * terms->groups;
+    const cgc_sheet sheet = cgc_sheet_of(&all, s->sheet.rows, s->sheet.cols);
+    ptrdiff_t at = 0, *row = ready->row;
+    piece part;
+    for (int64_t r = chunk.row0; r < chunk.row1; r += part.rows, at += (ptrdiff_t)s->image) {
+        part = piece_at(c, chunk, r);
+        const char *source = cgc_at(x, part.n * x_n + terms->k0 / taps * c->s_plane, size);
+        cgc_sheet_fill(&sheet, kernels, &all, source, part.i, part.rows, chunk.col0, chunk.col1 - chunk.col0, again,
+                       cgc_at(memory, at, size), map);
+        for (int64_t l = 0; l < part.rows; l++) *row++ = at + (ptrdiff_t)l * sheet.pitch;
+    }
+    cgc_sheet_offsets(&sheet, &one, ready->off);
+    ready->base = memory;
+    ready->group = (ptrdiff_t)one.planes * sheet.plane;
+}
+
+/* Each term's cells, row after row. */
+static void gather_terms(const cgc_chunk_source *s, const cgc_kernels *kernels, const cgc_correlation *c,
+                         const char *x, ptrdiff_t x_n, cgc_chunk chunk, const cgc_chunk_terms *terms, char *memory,
+                         cgc_chunk_ready *ready) {
+    const ptrdiff_t size = c->source.size;
+    const int64_t cols = chunk.col1 - chunk.col0;
+    cgc_term term = cgc_term_at(c, terms->k0);
+    for (int64_t k = 0; k < terms->k; k++, cgc_next_term(c, &term)) {
+        ready->off[k] = (ptrdiff_t)(k * s->pixels);
+        for (int64_t r = chunk.row0; r < chunk.row1; r++) {
+            const ptrdiff_t at = (ptrdiff_t)((r - chunk.row0) * cols);
+            const char *plane = cgc_at(x, r / c->rows * x_n + term.plane * c->s_plane, size);
+            cgc_fetch(kernels, &c->source, plane, c->r0 + r % c->rows * c->r_i + term.u * c->r_u,
+                      c->c0 + chunk.col0 * c->c_j + term.v * c->c_v, c->c_j, cols,
+                      cgc_at(memory, ready->off[k] + at, size));
+            ready->row[r - chunk.row0] = at;
+        }
+    }
+    ready->base = memory;
+}
+
+static void point_into(const cgc_correlation *c, const char *x, ptrdiff_t x_n, cgc_chunk chunk,
+                       const cgc_chunk_terms *terms, cgc_chunk_ready *ready) {
+    cgc_term term = cgc_term_at(c, terms->k0);
+    for (int64_t k = 0; k < terms->k; k++, cgc_next_term(c, &term))
+        ready->off[k] = (ptrdiff_t)(term.plane * c->s_plane + term.u * c->r_u * c->source.row +
+                                    term.v * c->c_v * c->source.col);
+    for (int64_t r = chunk.row0; r < chunk.row1; r++)
+        ready->row[r - chunk.row0] = (ptrdiff_t)(r / c->rows * x_n + r % c->rows * c->r_i * c->source.row +
+                                                 chunk.col0 * c->c_j * c->source.col);
+    ready->base = x;
+    ready->group = c->s_group;
+}
+
+void cgc_chunk_source_fill(const cgc_chunk_source *source, const cgc_kernels *kernels, const cgc_correlation *c,
+                           const char *x, ptrdiff_t x_n, cgc_chunk chunk, const cgc_chunk_terms *terms, int again,
+                           char *memory, int64_t *map, cgc_chunk_ready *ready) {
+    x = cgc_at(x, terms->g * c->s_group, c->source.size);
+    switch (source->kind) {
+    case CGC_IN_PLACE: point_into(c, x, x_n, chunk, terms, ready); break;
+    case CGC_IN_SHEETS:
+        fill_sheets(source, kernels, c, x, x_n, chunk, terms, again, memory, map, ready);
+        break;
+    case CGC_BY_TERMS: gather_terms(source, kernels, c, x, x_n, chunk, terms, memory, ready); break;
+    }
+}

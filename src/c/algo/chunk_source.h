@@ -1,0 +1,55 @@
+/*
+ * Where the terms of a chunk of the weight gradient are read: in place, in sheets (one for each image that the chunk
+ * meets), or, where sheets do not serve or would be too large, gathered term by term. It must not know what is
+ * computed from them.
+ */
+#ifndef CGC_CHUNK_SOURCE_H
+#define CGC_CHUNK_SOURCE_H
+
+#include "reduction.h"
+#include "sheet.h"
+
+enum { CGC_CHUNK_TERMS = 2048 }; /* the most that are ready at a time */
+
+typedef enum cgc_source_kind { CGC_IN_PLACE, CGC_IN_SHEETS, CGC_BY_TERMS } cgc_source_kind;
+
+typedef struct cgc_chunk_source {
+    cgc_source_kind kind;
+    int64_t terms;   /* of a group that can be ready at a time; of sheets, those of whole planes */
+    int64_t rows;    /* of a chunk, at most */
+    int64_t pixels;  /* the same */
+    ptrdiff_t col;   /* from output column to output column */
+    cgc_sheet sheet; /* of one plane */
+    int64_t image;   /* elements of an image's sheet */
+    int64_t elements; /* of the memory */
+} cgc_chunk_source;
+
+/*
+ * For a run over `images` images. `in_place`: the reader can read the source as it is. If not, and groups > 1, all
+ * terms of so many groups are held, or the kind is not CGC_IN_SHEETS. Memory is `most` elements, if not a single term
+ * takes more.
+ */
+cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, int64_t images, int64_t groups, int in_place,
+                                     int64_t most);
+
+/* What is read: terms k0 .. k0+k-1 of groups g .. g+groups-1; if groups > 1, all terms. */
+typedef struct cgc_chunk_terms {
+    int64_t g, groups, k0, k;
+} cgc_chunk_terms;
+
+/* Where it is ready: term i of group q at row r, column p is element off[i] + row[r] + p*col + q*group. */
+typedef struct cgc_chunk_ready {
+    const char *base;
+    ptrdiff_t *row, *off; /* room for `rows` and `terms` */
+    ptrdiff_t group;
+} cgc_chunk_ready;
+
+/*
+ * Makes terms of a chunk ready; x_n is the stride from image to image. `again`: the memory was last filled for the
+ * same chunk and other terms, no fewer. `map` is room for CGC_SHEET_LINES numbers.
+ */
+void cgc_chunk_source_fill(const cgc_chunk_source *source, const cgc_kernels *kernels, const cgc_correlation *c,
+                           const char *x, ptrdiff_t x_n, cgc_chunk chunk, const cgc_chunk_terms *terms, int again,
+                           char *memory, int64_t *map, cgc_chunk_ready *ready);
+
+#endif

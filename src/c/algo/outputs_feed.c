@@ -1,0 +1,130 @@
+/*
+ * The weight gradient's feed with vectors over outputs, by the kernel `reduce_outputs`: dy is laid out with the filters
+ * of a pixel as neighbours.
+ */
+#include <math.h>
+
+#include "../platform/memory.h"
+#include "chunk_source.h"
+#include "weight_gradient.h"
+
+enum {
+    DY_BYTES = 524288,    /* of dy, at most: of a whole chunk for two vectors of filters */
+    SHEET_BYTES = 262144, /* of x, at most */
+    TOTALS = 32768,       /* of a block, at most */
+};
+
+/* Everything that follows from the problem. */
+typedef struct division {
+    cgc_chunk_source source;
+    int64_t m, k;   /* of a block */
+    int64_t vector; /* filters that a call takes */
+    int64_t wide;   /* m in whole vectors */
+    size_t a_row, row, off, dy, cells, end; /* the workspace */
+} division;
+
+/* The kernel can read the source as it is: no cell is padding, and what a tile reads at a pixel are neighbours. */
+static int is_in_place(const cgc_geometry *s) {
+    return !s->pt && !s->pb && !s->pl && !s->pr && s->kh * s->kw == 1 && s->xc == 1 && s->h > 0 && s->w > 0;
+}
+
+static division division_of(const cgc_geometry *s, const cgc_kernels *kernels) {
+    const cgc_correlation c = cgc_forward_correlation(s);
+    const int64_t width = kernels->width, taps = s->kh * s->kw, whole = cgc_ceil_div(s->f, width) * width;
+    division d = {.vector = cgc_min(2 * width, whole)};
+    d.source = cgc_chunk_source_of(&c, s->n, 1, is_in_place(s), SHEET_BYTES / s->size);
+    const int64_t most = cgc_max(d.vector, DY_BYTES / s->size / d.source.pixels);
+    const int64_t calls = cgc_max(1, cgc_min(most / d.vector, cgc_ceil_div(whole, d.vector)));
+    const int64_t blocks = cgc_ceil_div(cgc_ceil_div(whole, d.vector), calls);
+    d.wide = cgc_min(whole, cgc_ceil_div(cgc_ceil_div(whole, d.vector), blocks) * d.vector);
+    d.m = cgc_min(d.wide, s->f);
+    const int64_t k = cgc_max(1, cgc_min(s->cg, (TOTALS / d.wide - 1) / taps));
+    d.k = cgc_ceil_div(s->cg, cgc_ceil_div(s->cg, k)) * taps;
+
+    const size_t rows = cgc_round_up((size_t)cgc_max(1, d.source.rows) * sizeof(ptrdiff_t));
+    d.a_row = cgc_round_up(CGC_SHEET_LINES * sizeof(int64_t));
+    d.row = d.a_row + rows;
+    d.off = d.row + rows;
+    d.dy = d.off + cgc_round_up((size_t)d.source.terms * sizeof(ptrdiff_t));
+    d.cells = d.dy + cgc_round_up((size_t)(cgc_ceil_div(d.wide, d.vector) * d.vector * d.source.pixels * s->size));
+    d.end = d.cells + cgc_round_up((size_t)(d.source.elements * s->size));
+    return d;
+}
+
+/* Lays out dy of filters m0 .. m0+m-1 of the group, `wide` of them at each pixel. */
+static void lay_out(const cgc_weight_block *block, cgc_chunk chunk, int64_t m0, int64_t m, int64_t wide, char *to,
+                    ptrdiff_t *a_row) {
+    const cgc_run *run = block->run;
+    const cgc_geometry *s = run->geometry;
+    const int64_t cols = chunk.col1 - chunk.col0;
+    const char *dy = cgc_at(run->y, block->g * block->c.d_group + m0 * s->yc, s->size);
+    if (m < wide) run->kernels->fill(to, 0, (chunk.row1 - chunk.row0) * cols * wide);
+    for (int64_t r = chunk.row0, rows; r < chunk.row1; r += rows) {
+        const int64_t at = (r - chunk.row0) * cols * wide;
+        const char *from = cgc_at(dy, r / s->oh * s->yn + r % s->oh * s->yh + chunk.col0 * s->yw, s->size);
+        /* Rows that lie one behind the other go together. */
+        rows = s->yh == cols * s->yw ? cgc_min(s->oh - r % s->oh, chunk.row1 - r) : 1;
+        for (int64_t l = 0; l < rows; l++) *a_row++ = (ptrdiff_t)(at + l * cols * wide);
+        if (s->yc == 1)
+            run->kernels->lines(rows * cols, m, from, s->yw, 1, cgc_at(to, at, s->size), wide, 0, 1, 0);
+        else
+            run->kernels->transpose(m, rows * cols, from, s->yc, cgc_at(to, at, s->size), wide);
+    }
+}
+
+static void feed_chunk(const cgc_feed *feed, const cgc_weight_block *block, cgc_chunk chunk, char *memory,
+                       char *totals) {
+    const cgc_run *run = block->run;
+    const cgc_geometry *s = run->geometry;
+    const division d = division_of(s, run->kernels);
+    cgc_chunk_ready ready = {.row = (ptrdiff_t *)(memory + d.row), .off = (ptrdiff_t *)(memory + d.off)};
+    cgc_chunk_terms terms = {block->g, 1, block->k0, 0};
+    cgc_reduction call = {.rows = chunk.row1 - chunk.row0, .cols = chunk.col1 - chunk.col0, .a_m = 1,
+                          .a_row = (ptrdiff_t *)(memory + d.a_row), .a_col = (ptrdiff_t)d.vector,
+                          .b_col = d.source.col, .y_m = 1, .y_k = feed->t_k};
+    for (int64_t done = 0; done < block->k; done += terms.k) {
+        terms.k0 = block->k0 + done;
+        terms.k = cgc_min(d.source.terms, block->k - done);
+        cgc_chunk_source_fill(&d.source, run->kernels, &block->c, run->x, s->xn, chunk, &terms, done > 0,
+                              memory + d.cells, (int64_t *)memory, &ready);
+        call.b_row = ready.row;
+        call.off = ready.off;
+        for (int64_t m = 0; m < block->m; m += d.vector) {
+            char *dy = cgc_at(memory + d.dy, m * d.source.pixels, s->size);
+            call.m = cgc_min(d.vector, block->m - m);
+            call.a = dy;
+            if (done == 0)
+                lay_out(block, chunk, block->m0 + m, call.m, d.vector, dy, (ptrdiff_t *)(memory + d.a_row));
+            call.k = terms.k;
+            call.b = ready.base;
+            call.y = cgc_at(totals, m + done * feed->t_k, s->size);
+            run->kernels->reduce_outputs(&call);
+            if (done > 0 || !block->bias) continue;
+            call.k = 1;
+            call.b = NULL;
+            call.y = cgc_at(totals, m + block->k * feed->t_k, s->size);
+            run->kernels->reduce_outputs(&call);
+        }
+    }
+}
+
+int cgc_outputs_feed_serves(const cgc_geometry *s, const cgc_kernels *kernels) {
+    const cgc_correlation c = cgc_forward_correlation(s);
+    const int64_t taps = s->kh * s->kw;
+    if ((s->yw != 1 && s->yc != 1) || taps > TOTALS / (2 * kernels->width) - 1) return 0;
+    return cgc_chunk_source_of(&c, s->n, 1, is_in_place(s), SHEET_BYTES / s->size).kind != CGC_BY_TERMS;
+}
+
+cgc_feed cgc_outputs_feed(const cgc_geometry *s, const cgc_kernels *kernels) {
+    const division d = division_of(s, kernels);
+    return (cgc_feed){.groups = 1, .m = d.m, .k = d.k, .t_g = (ptrdiff_t)(d.wide * (d.k + 1)), .t_m = 1,
+                      .t_k = (ptrdiff_t)d.wide, .workspace = d.end, .feed = feed_chunk};
+}
+
+double cgc_outputs_feed_cost(const cgc_geometry *s, const cgc_kernels *kernels) {
+    const double width = kernels->width, terms = (double)(s->cg * s->kh * s->kw);
+    const double pixels = (double)(s->n * s->oh * s->ow), vectors = ceil((double)s->f / width), turn = 0.4;
+    const double chunks = (double)cgc_cut(s).count, classes = (double)cgc_min(s->ow, kernels->lanes), join = 3;
+    return vectors * terms * (pixels * (s->f > kernels->width ? 1 : 1.1) + chunks * classes * join) +
+           turn * pixels * ((double)s->f + (double)s->cg);
+}

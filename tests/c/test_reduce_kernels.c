@@ -1,0 +1,91 @@
+/*
+ * The kernels of the weight gradient against plain loops, bit for bit: every instruction set of this machine, both
+ * dtypes, all small sizes, operands between guard pages.
+ * Usage: test_reduce_kernels [rounds] [seed]; CGCONV_TEST_ROUNDS and CGCONV_TEST_SEED do the same.
+ */
+#include <math.h>
+
+#include "kernel_bench.h"
+
+enum { ROWS = 6 };
+
+/* The sum of one output: the lanes' chains over all rows, filled up with zeros, joined by halves. */
+static double reduced(bench *t, const cgc_reduction *c, int64_t j, int64_t i) {
+    const int64_t lanes = t->kernels->lanes;
+    double lane[CGC_MAX_LANES] = {0};
+    for (int64_t r = 0; r < c->rows; r++)
+        for (int64_t p = 0; p < (c->cols + lanes - 1) / lanes * lanes; p++) {
+            double *sum = &lane[p % lanes];
+            const int64_t a = c->a_row[r] + j * c->a_m + p * c->a_col;
+            if (p >= c->cols)
+                *sum = multiply_add(t->dtype, t->kernels->fused, 0, 0, *sum);
+            else if (c->b)
+                *sum = chain(t, *sum, c->a, a, c->b, c->off[i] + c->b_row[r] + p * c->b_col);
+            else
+                *sum = multiply_add(t->dtype, t->kernels->fused, get(t->dtype, c->a, a), 1, *sum);
+        }
+    return join_lanes(t->dtype, lane, (int)lanes);
+}
+
+/* Rows at random places of a block; the elements of the block. */
+static int64_t draw_rows(bench *t, int64_t rows, int64_t extent, ptrdiff_t *row) {
+    int64_t room = rng_range(&t->random, 0, 9);
+    for (int64_t r = 0; r < rows; r++) row[r] = (ptrdiff_t)rng_range(&t->random, 0, room);
+    if (rows) row[0] = 0, row[rows - 1] = (ptrdiff_t)room;
+    return room + extent;
+}
+
+static void test_reduce_of(bench *t, int by_outputs, int64_t m, int64_t k, int64_t rows, int64_t cols, int ones) {
+    ptrdiff_t a_row[ROWS], b_row[ROWS];
+    const int64_t width = t->kernels->width, wide = by_outputs ? (m + width - 1) / width * width : m;
+    cgc_reduction c = {.m = m, .k = ones ? 1 : k, .rows = rows, .cols = cols, .a_row = a_row, .b_row = b_row,
+                       .off = t->off};
+    if (by_outputs) {
+        c.a_m = c.y_m = 1;
+        c.a_col = (ptrdiff_t)(wide + rng_range(&t->random, 0, 3));
+        c.b_col = (ptrdiff_t)rng_range(&t->random, 1, 3);
+        c.y_k = (ptrdiff_t)(m + rng_range(&t->random, 0, 3));
+    } else {
+        c.a_col = c.b_col = c.y_k = 1;
+        c.a_m = (ptrdiff_t)rng_range(&t->random, 0, cols + 3);
+        c.y_m = (ptrdiff_t)(c.k + rng_range(&t->random, 0, 3));
+    }
+    CASE(t, "reduce_%s m=%lld k=%lld rows=%lld cols=%lld ones=%d", by_outputs ? "outputs" : "pixels", (long long)m,
+         (long long)k, (long long)rows, (long long)cols, ones);
+    const int some = m > 0 && rows > 0 && cols > 0;
+    const int64_t a_extent = (cols - 1) * c.a_col + (by_outputs ? wide : (m - 1) * c.a_m + 1);
+    const int64_t b_extent = draw_offsets(t, c.k, (cols - 1) * c.b_col + 1);
+    c.a = operand(t, A, some ? draw_rows(t, rows, a_extent, a_row) : 0);
+    c.b = operand(t, B, some ? draw_rows(t, rows, b_extent, b_row) : 0);
+    if (ones) c.b = NULL, c.b_row = NULL, c.off = NULL;
+    c.y = output(t, m && c.k ? (m - 1) * c.y_m + (c.k - 1) * c.y_k + 1 : 0);
+    for (int64_t j = 0; j < m; j++)
+        for (int64_t i = 0; i < c.k; i++) {
+            const int64_t at = j * c.y_m + i * c.y_k;
+            const double y = get(t->dtype, c.y, at);
+            put(t->dtype, c.y, at, y == 0 ? 0 : y); /* not -0 */
+            expect(t, at, add(t->dtype, get(t->dtype, c.y, at), reduced(t, &c, j, i)));
+        }
+    if (by_outputs)
+        t->kernels->reduce_outputs(&c);
+    else
+        t->kernels->reduce_pixels(&c);
+    check_output(t);
+}
+
+static void test_reduce(bench *t) {
+    const int64_t width = t->kernels->width;
+    for (int64_t cols = 1; cols <= LARGEST; cols++)
+        for (int64_t rows = 0; rows <= ROWS; rows++) {
+            const int64_t k = rng_range(&t->random, 1, TAPS - 1);
+            test_reduce_of(t, 0, rng_range(&t->random, 0, 9), k, rows, cols, 0);
+            test_reduce_of(t, 1, rng_range(&t->random, 0, 2 * width), k, rows, cols, 0);
+        }
+    for (int64_t k = 1; k < TAPS; k++)
+        for (int64_t m = 1; m <= 2 * width; m++) {
+            test_reduce_of(t, 0, m, k, 3, rng_range(&t->random, 1, 40), k == 1);
+            test_reduce_of(t, 1, m, k, 3, rng_range(&t->random, 1, 40), k == 1);
+        }
+}
+
+int main(int argc, char **argv) { return each_table(argc, argv, "test_reduce_kernels", test_reduce); }
