@@ -58,17 +58,20 @@ from .layer import (  # noqa: E402
     Learnable,
     grouped_convolution2d_layer,
 )
+from .optimizers import SGDM, Adam  # noqa: E402
 from .plan import PassInfo, Plan  # noqa: E402
 from .storage import load_layer  # noqa: E402
 
 __version__: str = _library()["version"]
 
 __all__ = [
+    "Adam",
     "Gradients",
     "GroupedConvolution2DLayer",
     "Learnable",
     "PassInfo",
     "Plan",
+    "SGDM",
     "conv2d",
     "conv2d_backward_input",
     "conv2d_backward_weight",

@@ -211,7 +211,7 @@ PYTHON_FLOORS = """
     command.images command.progress command.usage
     bank
     ""
-    storage
+    storage optimizers
     layer
     functional
     cache

@@ -174,7 +174,7 @@ def test_every_public_name_is_documented_and_typed():
     assert (PACKAGE / "py.typed").is_file()
 
 
-MODULES = ("config", "formats", "functional", "initializers", "layer", "plan", "spec", "storage")
+MODULES = ("config", "formats", "functional", "initializers", "layer", "optimizers", "plan", "spec", "storage")
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -194,5 +194,7 @@ def test_the_main_entry_points_have_examples():
         cgconv.GroupedConvolution2DLayer,
         cgconv.grouped_convolution2d_layer,
         cgconv.load_layer,
+        cgconv.SGDM,
+        cgconv.Adam,
     ):
         assert any(test.examples for test in finder.find(thing)), thing
