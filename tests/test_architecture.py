@@ -210,6 +210,10 @@ PYTHON_FLOORS = """
     command.sheet command.outputs
     command.images command.progress command.usage
     bank
+    adapters.torch
+    adapters.torch.convert adapters.torch.training
+    adapters.torch.module
+    adapters.torch.ops
     ""
     storage optimizers
     layer
@@ -228,7 +232,10 @@ FRIENDS = {
     "skimage": {"command.images"},
     "tqdm": {"command.progress"},
     "safetensors": {"storage"},
-    "torch": {"command.bench.peers.torch"},
+    "torch": {
+        "command.bench.peers.torch",
+        *(f"adapters.torch{part}" for part in ("", ".convert", ".training", ".module", ".ops")),
+    },
     "onnxruntime": {"command.bench.peers.onnxruntime"},
     "openvino": {"command.bench.peers.openvino"},
     "ncnn": {"command.bench.peers.ncnn"},
@@ -274,7 +281,7 @@ MODULES = {module(p): p for p in under(PACKAGE, ".py")}
 
 
 def test_every_module_has_a_floor():
-    halls = {"command", "command.bench"}  # packages that hold nothing but their description
+    halls = {"adapters", "command", "command.bench"}  # packages that hold nothing but their description
     assert {m for m in MODULES if m not in halls} == set(FLOOR_OF) - {"_core"}
     assert not [each for hall in halls for each in imports(MODULES[hall])]
 
