@@ -129,6 +129,8 @@ def _new_output(x: torch.Tensor, weight: torch.Tensor, stride: Sequence[int], pa
 
 def _new_like(like: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
     """A new dense tensor of this shape whose axes lie in memory as those of the other."""
+    if like.stride(1) != 1 and like.is_contiguous():  # most are, and the rest takes longer
+        return torch.empty(tuple(shape), dtype=like.dtype, device=like.device)
     order = (0, 2, 3, 1) if _is_channels_last(like) else formats.memory_order(tuple(like.shape), like.stride(), 1)
     return torch.empty_permuted(tuple(shape), order, dtype=like.dtype, device=like.device)
 
