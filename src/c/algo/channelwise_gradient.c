@@ -66,7 +66,9 @@ static cgc_gradient_block block_at(const division *cut, int64_t o, int64_t plane
 }
 
 /* How many numbers the totals of so many planes are. */
-static int64_t totals_of(const division *cut, int64_t planes) { return planes * (cut->taps + (cut->run->bias != NULL)); }
+static int64_t totals_of(const division *cut, int64_t planes) {
+    return planes * (cut->taps + (cut->run->bias != NULL));
+}
 
 /* The totals of a block, to dw and db. */
 static void store(const division *cut, const cgc_gradient_block *block) {

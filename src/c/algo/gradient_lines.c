@@ -130,7 +130,8 @@ static void add_planes(const piece *p, cgc_gradient *call, int64_t first, int64_
     const cgc_run *run = p->block->run;
     const cgc_geometry *s = run->geometry;
     const ptrdiff_t size = s->size, sums = run->kernels->lanes;
-    const char *dy = cgc_at(run->y, p->n * s->yn + (p->block->o + first) * s->yc + p->i * s->yh + p->col0 * s->yw, size);
+    const char *dy =
+        cgc_at(run->y, p->n * s->yn + (p->block->o + first) * s->yc + p->i * s->yh + p->col0 * s->yw, size);
     call->planes = s->yw == 1 ? planes : 1;
     call->dy = dy;
     call->dy_plane = s->yc;
