@@ -149,4 +149,6 @@ static void run_gradient(const cgc_run *run) {
         cgc_parallel(run->threads, cut.blocks, all_chunks, &cut);
 }
 
-const cgc_algorithm cgc_channelwise_gradient = {"channelwise-gradient", supports, book, run_gradient};
+const cgc_algorithm cgc_channelwise_gradient = {
+    .name = "channelwise-gradient", .supports = supports, .book = book, .run = run_gradient,
+};

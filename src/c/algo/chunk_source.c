@@ -63,7 +63,7 @@ static void fill_sheets(const cgc_chunk_source *s, const cgc_kernels *kernels, c
                        cgc_at(memory, at, size), map);
         for (int64_t l = 0; l < part.rows; l++) *row++ = at + (ptrdiff_t)l * sheet.pitch;
     }
-    cgc_sheet_offsets(&sheet, &one, ready->off);
+    cgc_sheet_offsets(&sheet, &one, &one, ready->off);
     ready->base = memory;
     ready->group = (ptrdiff_t)one.planes * sheet.plane;
 }
