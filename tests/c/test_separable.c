@@ -149,10 +149,10 @@ static void test_it_is_the_definition_applied_twice(uint64_t seeds) {
     }
 }
 
-/* Several tiles: of rows, of parts of a row, of one pixel's many channels. */
+/* So many cells that two threads have several tiles: of rows, of parts of a row, of one pixel's many channels. */
 static void test_tiles_meet_without_a_seam(void) {
-    cgconv_spec shapes[] = {image(1, 40, 150, 60, 3), image(1, 70, 3, 5000, 3), image(1, 9000, 3, 40, 3),
-                            image(2, 33, 70, 70, 5)};
+    cgconv_spec shapes[] = {image(1, 60, 160, 112, 3), image(1, 70, 2, 8000, 3), image(1, 9000, 4, 31, 3),
+                            image(2, 33, 131, 131, 5)};
     for (uint64_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         for (int layout = 0; layout < 4; layout++) {
             cgconv_spec *s = &shapes[i];

@@ -20,7 +20,7 @@ typedef struct cgc_geometry {
     int64_t kh, kw;     /* filter */
     int64_t sh, sw;     /* stride */
     int64_t dh, dw;     /* dilation */
-    int64_t pt, pb, pl, pr;
+    int64_t pt, pb, pl, pr; /* forward, one below 0 is a crop */
 
     cgconv_pad_mode mode;
     double value; /* of constant padding */

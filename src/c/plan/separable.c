@@ -1,7 +1,7 @@
 /*
  * Separable plans, see separable.h. A tile of the channel-wise pass is a pass of its own, with fewer output rows and
- * columns, on the same input: its pads are counted from the tile's edges. They may be negative, which is a crop, so
- * every padding mode stays what it is.
+ * columns, on the same input: its pads are counted from the tile's edges. A negative pad is a crop. So every padding
+ * mode stays what it is, and no algorithm knows of tiles.
  */
 #include "separable.h"
 
@@ -53,7 +53,7 @@ static cells cells_of(const cgconv_separable *p, const tile *t) {
     return (cells){channel * (ptrdiff_t)s->oc, channel, (ptrdiff_t)t->cols, 1};
 }
 
-/* The pad behind the last cell of an axis that the filter reads; behind it is `first`, the pad before the first. */
+/* The pad behind an axis of `in` cells with `first` pad cells in front, for so many outputs; negative: a crop. */
 static int64_t pad_behind(int64_t in, int64_t first, int64_t out, int64_t k, int64_t stride, int64_t dilation) {
     return (out - 1) * stride + (k - 1) * dilation + 1 - in - first;
 }
@@ -129,8 +129,8 @@ static int64_t whole_vectors(int64_t rows, int64_t cols, int64_t most) {
 }
 
 /*
- * Tiles of whole rows whose intermediate stays in cache; of parts of a row where one is too long for that. A
- * small intermediate is one tile, on which the passes share their work among the threads.
+ * Tiles of whole rows whose intermediate stays in cache; of parts of a row where one is too long for that. A small
+ * intermediate is one tile, on which the passes share their work among the threads.
  */
 static void cut(cgconv_separable *p) {
     const cgc_geometry *s = &p->channelwise.geometry;
