@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
+import cgconv
 import reference
 from problems import Problem, arrays, assert_same_bits, problems, read_list, scaled_down
 from regressions import REGRESSIONS
@@ -124,6 +125,22 @@ def test_layers_of_real_networks_have_the_bits_of_the_reference_algorithm(p, mem
         want = run(few, which, *part, algorithm="reference")
         for a, b, at in zip(whole[which], want, places, strict=True):
             assert_same_bits(a[at], b, p, which, few)
+
+
+@pytest.mark.parametrize("filters", [1, 2, 3])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 1), (2, 2), (3, 2), (3, 3)])
+@pytest.mark.parametrize("side", [3, 4, 9])
+def test_wide_channel_wise_gradients_of_the_input_have_the_bits_of_the_reference_algorithm(side, stride, filters):
+    """Rows longer than what is computed at a time, of one filter a channel and of chains that go on over several."""
+    rng = np.random.default_rng(0)
+    keys = {"stride": stride, "padding": (1, 2, side - 1, 1), "groups": 2}
+    shape, weight = (1, 2, 10, 5003), rng.standard_normal((2 * filters, 1, side, side), dtype="float32")
+    y = cgconv.conv2d(np.zeros(shape, "float32"), weight, **keys)
+    dy = rng.standard_normal(y.shape, dtype="float32")
+    want = cgconv.conv2d_backward_input(dy, weight, shape, algorithm="reference", **keys)
+    for threads in (1, 3):
+        dx = cgconv.conv2d_backward_input(dy, weight, shape, threads=threads, **keys)
+        assert np.array_equal(dx, want)
 
 
 @given(problems(most=8_000_000, largest_extent=80), st.sampled_from(PASSES))

@@ -2,7 +2,7 @@
  * The pairs kernel, see cgc_pairs in kernels.h: rows whose even and odd columns are sums of their own, over the same
  * lines. It must not know where its lines come from.
  *
- * Parameters: those of tables_template.h.
+ * Parameters: those of words_template.h.
  *
  * A tile is a few rows by a vector of pairs: its even columns, its odd ones, which are interleaved as they are stored.
  */
