@@ -34,25 +34,21 @@ def checksum(text):
 
 
 def test_the_network_learns_and_has_the_same_bits_for_any_number_of_threads(tmp_path):
-    texts = []
-    for threads in (1, 2, 3):
-        text, picture = run(tmp_path, "--epochs", 3, "--threads", threads)
-        assert picture.startswith(b"\x89PNG")
-        texts.append(text)
-    accuracy = float(re.match(r"NumPy \+ cgconv +([0-9.]+) % of 360 test images", texts[0])[1])
-    assert accuracy > 90
-    assert len(set(map(checksum, texts))) == 1
-    assert checksum(run(tmp_path, "--epochs", 1, "--seed", 1)[0]) != checksum(texts[0])
+    text, picture = run(tmp_path, "--epochs", 3, "--threads", 1)
+    assert picture.startswith(b"\x89PNG")
+    assert float(re.match(r"NumPy \+ cgconv +([0-9.]+) % of 360 test images", text)[1]) > 90
+    short = [checksum(run(tmp_path, "--epochs", 1, "--batch", 512, "--threads", count)[0]) for count in (1, 2, 3)]
+    assert len(set(short)) == 1 and short[0] != checksum(text)
 
 
 def test_pytorch_trains_the_same_network_to_the_same_accuracy(tmp_path):
     pytest.importorskip("torch", reason="PyTorch is not installed")
-    text, _ = run(tmp_path, "--epochs", 2, "--torch")  # sgdm and torch.optim.SGD differ where the rate changes
+    text, _ = run(tmp_path, "--epochs", 2, "--threads", 1, "--torch")
     found = re.findall(r"^(NumPy \+ cgconv|torch \+ cgconv|torch) +([0-9.]+) % .* last loss ([0-9.]+)$", text, re.M)
     assert [name for name, *_ in found] == ["NumPy + cgconv", "torch + cgconv", "torch"]
     accuracies, losses = ([float(each[i]) for each in found] for i in (1, 2))
     assert min(accuracies) > 80 and max(accuracies) - min(accuracies) < 2
-    assert losses[1] == pytest.approx(losses[2], rel=1e-3)
+    assert losses[1] == pytest.approx(losses[2], rel=1e-3)  # SGDM differs from SGD of PyTorch where the rate changes
 
 
 def test_gradients_of_the_network_are_those_of_finite_differences(example):

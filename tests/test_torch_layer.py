@@ -54,12 +54,15 @@ def test_the_first_input_settles_groups_and_parameters_unless_they_are_known():
     layer(torch.ones(1, 5, 4, 4))
     assert not layer.has_uninitialized_params()
     assert (layer.num_groups, layer.num_channels_per_group, layer.weight.shape) == (5, 1, (10, 1, 3, 3))
-    with pytest.raises(ValueError, match="takes 1 channels per group, but the input has 6|does not divide the 6"):
+    with pytest.raises(ValueError, match="groups=5 does not divide the 6 input channels"):
         layer(torch.ones(1, 6, 4, 4))
     known = GroupedConv2d(3, 2, 4, num_channels_per_group=3)
     assert known.weight.shape == (8, 3, 3, 3) and known.bias.shape == (8,)
-    with pytest.raises(ValueError, match="num_channels_per_group=3: the 8 input channels in num_groups=4 make 2"):
+    assert not any(each._forward_pre_hooks for each in (layer, known))
+    with pytest.raises(ValueError, match="takes 3 channels per group, but the input has 8 channels in groups=4"):
         known(torch.ones(1, 8, 4, 4))
+    with pytest.raises(ValueError, match="num_channels_per_group=2: the 8 input channels in num_groups=8 make 1"):
+        GroupedConv2d(3, 2, "channel-wise", num_channels_per_group=2)(torch.ones(1, 8, 4, 4))
 
 
 def test_models_can_read_of_it_what_they_read_of_a_convolution_of_pytorch():
@@ -139,6 +142,14 @@ def test_the_weight_stays_contiguous_when_a_model_goes_to_channels_last():
     assert layer.weight.is_contiguous() and equal(layer.weight, before)
     assert layer.double().weight.dtype == torch.float64
     assert layer(torch.ones(1, 6, 5, 5, dtype=torch.float64)).dtype == torch.float64
+
+
+def test_inference_mode_has_the_same_bits():
+    layer, x = GroupedConv2d(3, 2, 4, num_channels_per_group=1), torch.randn(1, 4, 5, 5)
+    with torch.inference_mode():
+        y = layer(x)
+        assert equal(layer(y[:, ::2]), layer(y[:, ::2].clone()))
+    assert equal(y, layer(x))
 
 
 def test_the_meta_device_gives_shapes():

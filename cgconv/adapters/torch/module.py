@@ -88,7 +88,8 @@ class GroupedConv2d(LazyModuleMixin, nn.Module):
         self.weight = UninitializedParameter(device=device, dtype=dtype)
         self.bias = UninitializedParameter(device=device, dtype=dtype) if bias else None
         if isinstance(self.num_groups, int) and isinstance(self.num_channels_per_group, int):
-            self._settle(self.num_groups, self.num_channels_per_group)
+            like = torch.empty(1, self.num_groups * self.num_channels_per_group, 1, 1, device="meta")
+            self._infer_parameters(self, (like,))  # type: ignore[no-untyped-call]  # so that it is lazy no more
 
     # What torch.nn.Conv2d has too: models read these of their layers.
 
