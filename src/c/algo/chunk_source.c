@@ -1,6 +1,11 @@
 /* Where the terms of a chunk are read, see chunk_source.h. */
 #include "chunk_source.h"
 
+/* What is booked for `elements`, at most `most`, of which a whole problem would have `all`. */
+static int64_t booked(int64_t elements, int64_t most, double all) {
+    return cgc_max(elements, all < (double)most ? (int64_t)all : most);
+}
+
 cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, int64_t images, int64_t groups, int in_place,
                                      int64_t most) {
     const cgc_chunks cut = cgc_cut_of(images, c->rows, c->cols);
@@ -9,6 +14,8 @@ cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, int64_t images, i
     s.rows = cgc_min(cut.rows, images * c->rows);
     s.pixels = cgc_max(1, s.rows * cut.cols);
     s.terms = cgc_min(CGC_CHUNK_TERMS, c->planes * taps);
+    const double all_pixels = (double)images * (double)c->rows * (double)c->cols;
+    s.booked_pixels = all_pixels < CGC_MAX_PIXELS ? cgc_max(s.pixels, (int64_t)all_pixels) : CGC_MAX_PIXELS;
     if (in_place) return s;
 
     s.col = 1;
@@ -16,7 +23,7 @@ cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, int64_t images, i
         cgc_correlation one = *c;
         one.planes = 1;
         s.sheet = cgc_sheet_of(&one, cgc_min(cut.rows, c->rows), cut.cols);
-        const int64_t met = cgc_max(1, cgc_min(images, (cut.rows - 1) / c->rows + 2)); /* images, at most */
+        const int64_t met = cgc_max(1, cgc_min(images, (cut.rows + c->rows - 2) / c->rows + 1)); /* images */
         const int64_t slack = s.sheet.elements - s.sheet.plane, fit = (most / met - slack) / s.sheet.plane;
         const int64_t all = cgc_min(c->planes, CGC_CHUNK_TERMS / taps), planes = groups > 1 ? all : cgc_min(all, fit);
         if (planes > 0 && groups * planes <= fit && (groups == 1 || planes == c->planes) &&
@@ -24,13 +31,14 @@ cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, int64_t images, i
             s.kind = CGC_IN_SHEETS;
             s.terms = planes * taps;
             s.image = groups * planes * s.sheet.plane + slack;
-            s.elements = met * s.image;
+            s.booked = booked(met * s.image, most,
+                              all_pixels * (double)(groups * c->planes * s.sheet.row_phases * s.sheet.col_phases));
             return s;
         }
     }
     s.kind = CGC_BY_TERMS;
-    s.terms = cgc_max(1, cgc_min(s.terms, most / s.pixels));
-    s.elements = s.terms * s.pixels;
+    s.terms = cgc_max(1, cgc_min(s.terms, most / s.booked_pixels));
+    s.booked = booked(s.terms * s.pixels, most, all_pixels * (double)(c->planes * taps));
     return s;
 }
 

@@ -18,10 +18,11 @@ typedef struct cgc_chunk_source {
     int64_t terms;   /* of a group that can be ready at a time; of sheets, those of whole planes */
     int64_t rows;    /* of a chunk, at most */
     int64_t pixels;  /* the same */
+    int64_t booked_pixels; /* at least as many, and the same for all large images */
     ptrdiff_t col;   /* from output column to output column */
     cgc_sheet sheet; /* of one plane */
     int64_t image;   /* elements of an image's sheet */
-    int64_t elements; /* of the memory */
+    int64_t booked;  /* elements of the memory; the same for all large images */
 } cgc_chunk_source;
 
 /*

@@ -11,13 +11,22 @@
 enum {
     DY_BYTES = 524288,    /* of dy, at most: of a whole chunk for two vectors of filters */
     SHEET_BYTES = 262144, /* of x, at most */
-    TOTALS = 32768,       /* of a block, at most */
+    TOTAL_BYTES = 131072, /* of the totals of a block, at most */
 };
+
+/*
+ * The cost model, in multiply-adds of one vector. A single vector of filters loads too much; each class of columns stores
+ * and joins its sums once a chunk; a number of dy or x is turned or copied for TURN.
+ */
+#define SINGLE 1.1
+#define CLASS 3.0
+#define TURN 0.4
 
 /* Everything that follows from the problem. */
 typedef struct division {
     cgc_chunk_source source;
     int64_t m, k;   /* of a block */
+    int64_t totals;
     int64_t vector; /* filters that a call takes */
     int64_t wide;   /* m in whole vectors */
     size_t a_row, row, off, dy, cells, end; /* the workspace */
@@ -31,23 +40,31 @@ static int is_in_place(const cgc_geometry *s) {
 static division division_of(const cgc_geometry *s, const cgc_kernels *kernels) {
     const cgc_correlation c = cgc_forward_correlation(s);
     const int64_t width = kernels->width, taps = s->kh * s->kw, whole = cgc_ceil_div(s->f, width) * width;
+    const int64_t totals = TOTAL_BYTES / s->size;
     division d = {.vector = cgc_min(2 * width, whole)};
     d.source = cgc_chunk_source_of(&c, s->n, 1, is_in_place(s), SHEET_BYTES / s->size);
-    const int64_t most = cgc_max(d.vector, DY_BYTES / s->size / d.source.pixels);
-    const int64_t calls = cgc_max(1, cgc_min(most / d.vector, cgc_ceil_div(whole, d.vector)));
+    const int64_t most = cgc_max(d.vector, DY_BYTES / s->size / d.source.booked_pixels);
+    /* Calls of a block: no more than leave the totals of a plane. */
+    const int64_t held = cgc_min(most, totals / (taps + 1)) / d.vector;
+    const int64_t calls = cgc_max(1, cgc_min(held, cgc_ceil_div(whole, d.vector)));
     const int64_t blocks = cgc_ceil_div(cgc_ceil_div(whole, d.vector), calls);
     d.wide = cgc_min(whole, cgc_ceil_div(cgc_ceil_div(whole, d.vector), blocks) * d.vector);
     d.m = cgc_min(d.wide, s->f);
-    const int64_t k = cgc_max(1, cgc_min(s->cg, (TOTALS / d.wide - 1) / taps));
+    const int64_t k = cgc_max(1, cgc_min(s->cg, (totals / d.wide - 1) / taps));
     d.k = cgc_ceil_div(s->cg, cgc_ceil_div(s->cg, k)) * taps;
 
     const size_t rows = cgc_round_up((size_t)cgc_max(1, d.source.rows) * sizeof(ptrdiff_t));
     d.a_row = cgc_round_up(CGC_SHEET_LINES * sizeof(int64_t));
     d.row = d.a_row + rows;
     d.off = d.row + rows;
-    d.dy = d.off + cgc_round_up((size_t)d.source.terms * sizeof(ptrdiff_t));
-    d.cells = d.dy + cgc_round_up((size_t)(cgc_ceil_div(d.wide, d.vector) * d.vector * d.source.pixels * s->size));
-    d.end = d.cells + cgc_round_up((size_t)(d.source.elements * s->size));
+    d.dy = d.off + cgc_round_up((size_t)cgc_min(s->cg * taps, CGC_CHUNK_TERMS) * sizeof(ptrdiff_t));
+    /* What is booked is the same for all large images. */
+    const int64_t pitch = cgc_ceil_div(d.wide, d.vector) * d.vector;
+    const int64_t dy = cgc_max(pitch * d.source.pixels,
+                               cgc_min(DY_BYTES / s->size, (whole + d.vector) * d.source.booked_pixels));
+    d.cells = d.dy + cgc_round_up((size_t)(dy * s->size));
+    d.end = d.cells + cgc_round_up((size_t)(d.source.booked * s->size));
+    d.totals = cgc_max(d.wide * (d.k + 1), cgc_min(totals, whole * (s->cg * taps + 1)));
     return d;
 }
 
@@ -109,22 +126,20 @@ static void feed_chunk(const cgc_feed *feed, const cgc_weight_block *block, cgc_
 }
 
 int cgc_outputs_feed_serves(const cgc_geometry *s, const cgc_kernels *kernels) {
-    const cgc_correlation c = cgc_forward_correlation(s);
-    const int64_t taps = s->kh * s->kw;
-    if ((s->yw != 1 && s->yc != 1) || taps > TOTALS / (2 * kernels->width) - 1) return 0;
-    return cgc_chunk_source_of(&c, s->n, 1, is_in_place(s), SHEET_BYTES / s->size).kind != CGC_BY_TERMS;
+    return (s->yw == 1 || s->yc == 1) && s->kh * s->kw <= TOTAL_BYTES / s->size / (2 * kernels->width) - 1;
 }
 
 cgc_feed cgc_outputs_feed(const cgc_geometry *s, const cgc_kernels *kernels) {
     const division d = division_of(s, kernels);
     return (cgc_feed){.groups = 1, .m = d.m, .k = d.k, .t_g = (ptrdiff_t)(d.wide * (d.k + 1)), .t_m = 1,
-                      .t_k = (ptrdiff_t)d.wide, .workspace = d.end, .feed = feed_chunk};
+                      .t_k = (ptrdiff_t)d.wide, .totals = d.totals, .workspace = d.end, .feed = feed_chunk};
 }
 
 double cgc_outputs_feed_cost(const cgc_geometry *s, const cgc_kernels *kernels) {
-    const double width = kernels->width, terms = (double)(s->cg * s->kh * s->kw);
-    const double pixels = (double)(s->n * s->oh * s->ow), vectors = ceil((double)s->f / width), turn = 0.4;
-    const double chunks = (double)cgc_cut(s).count, classes = (double)cgc_min(s->ow, kernels->lanes), join = 3;
-    return vectors * terms * (pixels * (s->f > kernels->width ? 1 : 1.1) + chunks * classes * join) +
-           turn * pixels * ((double)s->f + (double)s->cg);
+    const double width = kernels->width, terms = (double)(s->cg * s->kh * s->kw), f = (double)s->f;
+    const double pixels = (double)s->n * (double)s->oh * (double)s->ow, vectors = ceil(f / width);
+    const double chunks = (double)cgc_cut(s).count, classes = (double)cgc_min(s->ow, kernels->lanes);
+    if (kernels->width == 1) return HUGE_VAL; /* no vectors: nothing is gained */
+    return vectors * terms * (pixels * (vectors > 1 ? 1 : SINGLE) + chunks * classes * CLASS) +
+           TURN * pixels * (f + (double)s->cg);
 }

@@ -2,24 +2,30 @@
  * The weight gradient's feed with vectors over pixels, by the kernel `reduce_pixels`. It serves every problem: dy is
  * read in place where its columns are neighbours, else turned or gathered into rows.
  */
-#include <math.h>
-
 #include "../platform/memory.h"
 #include "chunk_source.h"
 #include "weight_gradient.h"
 
 enum {
     BYTES = 262144, /* of x and of dy that are held, or read again and again, at most */
-    TOTALS = 32768, /* of a block, at most: the bytes are eight times as many at most */
+    TOTAL_BYTES = 131072, /* of a block, at most, if it has no more than CGC_CHUNK_TERMS */
     FILTERS = 64,   /* of a block, at most */
 };
+
+/*
+ * The cost model, in multiply-adds of one vector: rows are filled up to whole lanes, lanes are joined once a chunk, and
+ * where channels are neighbours, a number of dy or x is turned for TURN.
+ */
+#define JOIN 5.0
+#define TURN 0.4
 
 /* Everything that follows from the problem. */
 typedef struct division {
     cgc_chunk_source source;
     int64_t groups, m, k;           /* of a block */
+    int64_t totals;
     int in_rows;                    /* dy is read in place */
-    size_t a_row, zeros, row, off, dy, cells, end; /* the workspace */
+    size_t a_row, row, off, dy, cells, end; /* the workspace */
 } division;
 
 /* The kernel can read the source as it is: no cell is padding, and columns are neighbours. */
@@ -30,33 +36,37 @@ static int is_in_place(const cgc_geometry *s) {
 static division division_of(const cgc_geometry *s, const cgc_kernels *kernels) {
     const cgc_correlation c = cgc_forward_correlation(s);
     const int in_place = is_in_place(s);
-    const int64_t most = BYTES / s->size, terms = s->cg * s->kh * s->kw;
+    const int64_t most = BYTES / s->size, totals = TOTAL_BYTES / s->size, terms = s->cg * s->kh * s->kw;
     division d = {.groups = 1, .in_rows = s->yw == 1};
     /* Channels that are neighbours are turned a whole vector at a time. */
-    if (!in_place && !d.in_rows && s->yc == 1 && s->xc == 1 && s->f * (terms + 1) <= TOTALS)
+    if (!in_place && !d.in_rows && s->yc == 1 && s->xc == 1 && s->f * (terms + 1) <= totals)
         d.groups = cgc_min(s->g, cgc_ceil_div(kernels->width, cgc_min(s->cg, s->f)));
     d.source = cgc_chunk_source_of(&c, s->n, d.groups, in_place, most);
-    while (d.groups > 1 && (d.source.kind != CGC_IN_SHEETS || d.groups * s->f * d.source.pixels > most ||
-                            d.groups * s->f * (terms + 1) > TOTALS)) {
+    while (d.groups > 1 && (d.source.kind != CGC_IN_SHEETS || d.groups * s->f * d.source.booked_pixels > most ||
+                            d.groups * s->f * (terms + 1) > totals)) {
         d.groups--;
         d.source = cgc_chunk_source_of(&c, s->n, d.groups, in_place, most);
     }
 
-    d.m = cgc_max(4, cgc_min(FILTERS, most / d.source.pixels)) / 4 * 4;
+    d.m = cgc_max(4, cgc_min(FILTERS, most / d.source.booked_pixels)) / 4 * 4;
     d.m = d.groups > 1 ? s->f : cgc_ceil_div(s->f, cgc_ceil_div(s->f, d.m));
     const int64_t unit = d.source.kind == CGC_IN_SHEETS ? s->kh * s->kw : 1;
-    int64_t k = cgc_max(1, cgc_min(terms, TOTALS / d.m - 1));
-    if (d.source.kind == CGC_IN_PLACE) k = cgc_min(k, cgc_max(6, most / d.source.pixels));
+    int64_t k = cgc_max(1, cgc_min(terms, totals / d.m - 1));
+    if (d.source.kind == CGC_IN_PLACE) k = cgc_min(k, cgc_max(6, most / d.source.booked_pixels));
     k = cgc_max(1, k / unit);
     d.k = cgc_max(1, cgc_ceil_div(terms / unit, cgc_max(1, cgc_ceil_div(terms / unit, k)))) * unit;
     if (d.groups > 1) d.k = terms;
 
+    /* What is booked is the same for all large images. */
+    const int64_t all = s->g * s->f;
+    const int64_t dy = cgc_max(d.groups * d.m * d.source.pixels, cgc_min(most, all * d.source.booked_pixels));
     d.a_row = cgc_round_up(CGC_SHEET_LINES * sizeof(int64_t));
     d.row = d.a_row + cgc_round_up((size_t)cgc_max(1, d.source.rows) * sizeof(ptrdiff_t));
     d.off = d.row + cgc_round_up((size_t)cgc_max(1, d.source.rows) * sizeof(ptrdiff_t));
-    d.dy = d.off + cgc_round_up((size_t)d.source.terms * sizeof(ptrdiff_t));
-    d.cells = d.dy + (d.in_rows ? 0 : cgc_round_up((size_t)(d.groups * d.m * d.source.pixels * s->size)));
-    d.end = d.cells + cgc_round_up((size_t)(d.source.elements * s->size));
+    d.dy = d.off + cgc_round_up((size_t)cgc_min(terms, CGC_CHUNK_TERMS) * sizeof(ptrdiff_t));
+    d.cells = d.dy + (d.in_rows ? 0 : cgc_round_up((size_t)(dy * s->size)));
+    d.end = d.cells + cgc_round_up((size_t)(d.source.booked * s->size));
+    d.totals = cgc_max(d.groups * d.m * (d.k + 1), cgc_min(totals, all * (terms + 1)));
     return d;
 }
 
@@ -129,13 +139,13 @@ static void feed_chunk(const cgc_feed *feed, const cgc_weight_block *block, cgc_
 cgc_feed cgc_pixels_feed(const cgc_geometry *s, const cgc_kernels *kernels) {
     const division d = division_of(s, kernels);
     return (cgc_feed){.groups = d.groups, .m = d.m, .k = d.k, .t_g = (ptrdiff_t)(d.m * (d.k + 1)),
-                      .t_m = (ptrdiff_t)(d.k + 1), .t_k = 1, .workspace = d.end, .feed = feed_chunk};
+                      .t_m = (ptrdiff_t)(d.k + 1), .t_k = 1, .totals = d.totals,
+                      .workspace = d.end, .feed = feed_chunk};
 }
 
 double cgc_pixels_feed_cost(const cgc_geometry *s, const cgc_kernels *kernels) {
-    const double lanes = kernels->lanes, width = kernels->width, terms = (double)(s->cg * s->kh * s->kw);
-    const double rows = (double)(s->n * s->oh), vectors = ceil((double)s->ow / lanes) * lanes / width;
-    const double chunks = (double)cgc_cut(s).count, join = 5 * lanes / width, turn = 0.4;
-    const double turned = s->yw == 1 ? 0 : turn * rows * (double)s->ow * (double)(s->f + s->cg);
-    return (double)s->f * terms * (rows * vectors + chunks * join) + turned;
+    const double parts = (double)kernels->lanes / kernels->width, terms = (double)(s->cg * s->kh * s->kw);
+    const double rows = (double)s->n * (double)s->oh, vectors = (double)cgc_ceil_div(s->ow, kernels->lanes) * parts;
+    const double turned = s->yw == 1 ? 0 : rows * (double)s->ow * (double)(s->f + s->cg);
+    return (double)s->f * terms * (rows * vectors + (double)cgc_cut(s).count * JOIN * parts) + TURN * turned;
 }

@@ -31,7 +31,7 @@ static division cut_of(const cgc_geometry *s, const cgc_feed *feed, int threads)
     if (cut.blocks < threads && cut.chunks.count > 1)
         cut.wave = cgc_min(cut.chunks.count, cgc_ceil_div(WAVE_TASKS * (int64_t)threads, cut.blocks));
     cut.totals = feed->groups * feed->t_g;
-    cut.totals_size = cgc_round_up((size_t)(cut.totals * s->size));
+    cut.totals_size = cgc_round_up((size_t)(feed->totals * s->size));
     return cut;
 }
 

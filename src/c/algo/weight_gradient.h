@@ -24,6 +24,7 @@ typedef struct cgc_feed {
     int64_t groups, m, k; /* groups, filters and terms of a block, at most */
     /* Of a block's totals: from group to group, filter to filter, term to term. The bias is behind the last term. */
     ptrdiff_t t_g, t_m, t_k;
+    int64_t totals;   /* elements to be booked for them, at least groups * t_g */
     size_t workspace; /* bytes of a thread for `feed`, a multiple of CGC_ALIGN */
     /* Adds a chunk's sums to the totals of a block. */
     void (*feed)(const struct cgc_feed *feed, const cgc_weight_block *block, cgc_chunk chunk, char *workspace,

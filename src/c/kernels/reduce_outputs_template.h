@@ -10,7 +10,8 @@
  */
 enum {
     K(reduce_most) = PRODUCT_PIXELS < 7 ? 2 * PRODUCT_PIXELS : 14, /* terms of a tile of one vector */
-    K(reduce_waiting) = 5,                                          /* log2(LANES) + 1 */
+    K(reduce_waiting) = 5, /* log2(LANES) + 1 */
+    K(reduce_held) = 7,    /* offsets that fit the registers beside all else; others are read again at every step */
 };
 
 /*
@@ -66,10 +67,11 @@ static ALWAYS_INLINE void K(reduce_outputs_tile)(const cgc_reduction *c, const K
                                                  const int vectors, const int terms, const int ones, int64_t i,
                                                  int masked, MASK mask) {
     REAL stack[K(reduce_waiting)][2 * PRODUCT_PIXELS][WIDTH];
-    ptrdiff_t off[K(reduce_most)];
+    const ptrdiff_t *off = ones ? NULL : c->off + i;
+    ptrdiff_t held[K(reduce_held)];
     int waiting = 0;
-    UNROLL for (int t = 0; t < terms; t++)
-        off[t] = ones ? 0 : c->off[i + t];
+    UNROLL for (int t = 0; t < terms && t < K(reduce_held); t++)
+        held[t] = ones ? 0 : off[t];
     for (int class = 0; class < classes->count; class++) {
         const int first = classes->first[class], all = first <= (c->cols - 1) % LANES;
         const REAL *a0 = (const REAL *)c->a + first * c->a_col;
@@ -80,10 +82,13 @@ static ALWAYS_INLINE void K(reduce_outputs_tile)(const cgc_reduction *c, const K
         for (int64_t s = 0; s < classes->steps[all]; s++) {
             const REAL *a = a0 + classes->step[all][s].a, *b = ones ? NULL : b0 + classes->step[all][s].b;
             VEC factor[2];
+            REFRESH(b);
+            if (terms > K(reduce_held))
+                REFRESH(off);
             UNROLL for (int v = 0; v < vectors; v++)
                 factor[v] = V(load)(a + v * WIDTH);
             UNROLL for (int t = 0; t < terms; t++) {
-                const VEC x = ones ? V(set)(1) : V(set)(b[off[t]]);
+                const VEC x = ones ? V(set)(1) : V(set)(b[t < K(reduce_held) ? held[t] : off[t]]);
                 UNROLL for (int v = 0; v < vectors; v++)
                     sum[t * vectors + v] = V(fma)(x, factor[v], sum[t * vectors + v]);
             }
