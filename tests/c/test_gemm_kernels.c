@@ -1,6 +1,6 @@
 /*
- * The kernels of matrix products, gemm_pixels, gemm_outputs, finite and transpose, against plain loops, bit for bit: every
- * instruction set of this machine, both dtypes, all tiles, operands between guard pages.
+ * The kernels of matrix products, gemm_pixels, gemm_outputs, finite and transpose, against plain loops, bit for bit:
+ * every instruction set of this machine, both dtypes, all tiles, operands between guard pages.
  * Usage: test_gemm_kernels [rounds] [seed]; CGCONV_TEST_ROUNDS and CGCONV_TEST_SEED do the same.
  */
 #include <math.h>

@@ -1,6 +1,8 @@
 /* Weights of products, see product_weights.h. */
 #include "product_weights.h"
 
+#include "../platform/memory.h"
+
 /* The most bytes that a thread packs for itself. */
 enum { LOCAL = 393216 };
 
@@ -24,7 +26,7 @@ cgc_weight_blocks cgc_weight_blocks_of(const cgc_correlation *c, const cgc_kerne
     w.group = (ptrdiff_t)(wide * terms_of(c));
     const size_t block = (size_t)(cgc_min(wide, w.m) * terms_of(c) * c->source.size);
     if (!w.packed) return w;
-    w.size = (size_t)(groups * w.group * c->source.size + w.tasks);
+    w.size = (size_t)(groups * w.group * c->source.size) + cgc_round_up((size_t)w.tasks);
     if (kind == CGC_BY_OUTPUTS && !often && block <= LOCAL)
         w.local = block;
     else
