@@ -1,6 +1,6 @@
 /*
- * The algorithm "channelwise": groups of one channel, any number of filters each, without im2col. It chooses between
- * vectors over pixels and over channels; it must not know how they work.
+ * The algorithm "channelwise": groups of one channel, any number of filters each, without im2col. It chooses among
+ * the ways of channelwise.h; it must not know how they work.
  */
 #include "channelwise.h"
 
@@ -8,9 +8,14 @@
 #include "panel.h"
 #include "weight_gradient.h"
 
-/* Channels are neighbours and pixels are not. */
-static int over_channels(const cgc_geometry *s, cgconv_pass pass) {
-    return (s->f == 1 || pass == CGCONV_FORWARD) && s->xc == 1 && s->yc == 1 && (s->xw != 1 || s->yw != 1);
+/* The first way that serves, best first; the last one always does. */
+static const cgc_way *way_of(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+    static const cgc_way *const ways[] = {
+        &cgc_flat, &cgc_over_channels, &cgc_turned, &cgc_pairs_way, &cgc_stencils, &cgc_planes,
+    };
+    const cgc_way *const *way = ways;
+    while (!(*way)->serves(s, kernels, pass)) way++;
+    return *way;
 }
 
 static int supports(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
@@ -25,12 +30,7 @@ static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgcon
         const cgc_feed feed = cgc_pixels_feed(s, kernels);
         return cgc_weight_gradient_book(s, &feed, threads);
     }
-    size_t local = cgc_flat_serves(s, kernels, pass)      ? cgc_flat_workspace(s)
-                   : over_channels(s, pass)               ? cgc_pixels_workspace(s, kernels, pass)
-                   : cgc_turned_serves(s, kernels, pass)  ? cgc_turned_workspace(s, kernels, pass)
-                   : cgc_pairs_serves(s, pass)            ? cgc_pairs_workspace(s)
-                   : cgc_stencil_serves(s, kernels, pass) ? cgc_stencil_workspace(s, kernels, pass)
-                                                          : cgc_planes_workspace(s);
+    size_t local = way_of(s, kernels, pass)->workspace(s, kernels, pass);
     if (pass == CGCONV_BACKWARD_INPUT && cgc_fold_workspace(s, kernels) > local)
         local = cgc_fold_workspace(s, kernels);
     return (cgc_booking){0, local};
@@ -42,18 +42,7 @@ static void run_channelwise(const cgc_run *run) {
         cgc_weight_gradient(run, &feed);
         return;
     }
-    if (cgc_flat_serves(run->geometry, run->kernels, run->pass))
-        cgc_flat_run(run);
-    else if (over_channels(run->geometry, run->pass))
-        cgc_pixels_run(run);
-    else if (cgc_turned_serves(run->geometry, run->kernels, run->pass))
-        cgc_turned_run(run);
-    else if (cgc_pairs_serves(run->geometry, run->pass))
-        cgc_pairs_run(run);
-    else if (cgc_stencil_serves(run->geometry, run->kernels, run->pass))
-        cgc_stencil_run(run);
-    else
-        cgc_planes_run(run);
+    way_of(run->geometry, run->kernels, run->pass)->run(run);
     if (run->pass == CGCONV_BACKWARD_INPUT) cgc_fold(run);
 }
 

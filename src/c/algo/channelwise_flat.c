@@ -29,7 +29,7 @@ static int64_t phases_of(const cgc_geometry *s, const cgc_kernels *kernels) {
     return s->oc / gcd(s->oc, kernels->width);
 }
 
-int cgc_flat_serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+static int serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
     const int64_t width = kernels->width, terms = 1 + s->kh * s->kw;
     if (pass != CGCONV_FORWARD || s->xc != 1 || s->yc != 1 || s->yw != s->oc || s->oc < 2 || s->sw != 1) return 0;
     if (width == 1 || (s->oc >= width && 100 * s->oc > FULL * cgc_ceil_div(s->oc, width) * width)) return 0;
@@ -53,7 +53,10 @@ static parts parts_of(ptrdiff_t size) {
     return at;
 }
 
-size_t cgc_flat_workspace(const cgc_geometry *s) { return parts_of(s->size).end; }
+static size_t workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+    (void)kernels, (void)pass;
+    return parts_of(s->size).end;
+}
 
 /* A task: rows of one image. */
 typedef struct part {
@@ -215,7 +218,7 @@ static void run_task(void *context, int64_t task, int thread) {
     }
 }
 
-void cgc_flat_run(const cgc_run *run) {
+static void run_flat(const cgc_run *run) {
     const cgc_geometry *s = run->geometry;
     division cut = {.run = run};
     const int64_t wanted = run->threads > 1 ? 4 * run->threads : 1; /* tasks, so that uneven ones even out */
@@ -226,3 +229,5 @@ void cgc_flat_run(const cgc_run *run) {
     cut.blocks = cgc_ceil_div(s->oh, cut.rows);
     cgc_parallel(run->threads, s->n * cut.blocks, run_task, &cut);
 }
+
+const cgc_way cgc_flat = {serves, workspace, run_flat};

@@ -14,7 +14,8 @@ enum {
     TASK_ROWS = 16,      /* rows of a task are a multiple of this, times the vertical stride */
 };
 
-int cgc_pairs_serves(const cgc_geometry *s, cgconv_pass pass) {
+static int serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+    (void)kernels;
     return pass == CGCONV_BACKWARD_INPUT && s->sw == 2 && s->dw == 1 && s->xw == 1 && s->yw == 1 && s->oh > 0 &&
            s->ow > 0 && s->kh <= LINES && s->sh <= LINES;
 }
@@ -25,7 +26,8 @@ static size_t zeros_at(void) { return cgc_round_up(LINES * sizeof(ptrdiff_t)); }
 /* A line of zeros: what a span reads, and the vector behind it. */
 static int64_t zeros_of(const cgc_geometry *s) { return cgc_min(s->ow, SPAN / 2 + s->kw + 2 * CGC_MAX_LANES); }
 
-size_t cgc_pairs_workspace(const cgc_geometry *s) {
+static size_t workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+    (void)kernels, (void)pass;
     return zeros_at() + cgc_round_up((size_t)(zeros_of(s) * s->size));
 }
 
@@ -82,7 +84,7 @@ static void run_task(void *context, int64_t task, int thread) {
                 run_rows(run, &image, local, i, i1, j, cgc_min(SPAN, s->w - j), g, cgc_min(together, g1 - g));
 }
 
-void cgc_pairs_run(const cgc_run *run) {
+static void run_pairs(const cgc_run *run) {
     const cgc_geometry *s = run->geometry;
     division cut = {.run = run};
     const double plane = (double)s->oh * (double)s->ow * (double)s->f * (double)(s->kh * s->kw);
@@ -95,3 +97,5 @@ void cgc_pairs_run(const cgc_run *run) {
     cut.row_blocks = cgc_ceil_div(s->h, cut.rows);
     cgc_parallel(run->threads, s->n * cut.row_blocks * cut.group_blocks, run_task, &cut);
 }
+
+const cgc_way cgc_pairs_way = {serves, workspace, run_pairs};

@@ -34,7 +34,13 @@ static cgc_pixels_room room_of(const cgc_geometry *s, const cgc_kernels *kernels
     return cgc_pixels_room_of(s, channels_of(s, kernels, 0), may_copy(s, pass));
 }
 
-size_t cgc_pixels_workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+/* Channels are neighbours and pixels are not. */
+static int serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+    (void)kernels;
+    return (s->f == 1 || pass == CGCONV_FORWARD) && s->xc == 1 && s->yc == 1 && (s->xw != 1 || s->yw != 1);
+}
+
+static size_t workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
     return room_of(s, kernels, pass).end;
 }
 
@@ -111,7 +117,7 @@ static void run_task(void *context, int64_t task, int thread) {
     }
 }
 
-void cgc_pixels_run(const cgc_run *run) {
+static void run_pixels(const cgc_run *run) {
     const cgc_geometry *s = run->geometry;
     division cut = {.run = run, .correlations = cgc_correlation_count(s, run->pass)};
     const int64_t width = run->kernels->width;
@@ -129,3 +135,5 @@ void cgc_pixels_run(const cgc_run *run) {
     cut.channel_blocks = cgc_ceil_div(outputs, cut.channels);
     cgc_parallel(run->threads, s->n * cut.correlations * cut.row_blocks * cut.channel_blocks, run_task, &cut);
 }
+
+const cgc_way cgc_over_channels = {serves, workspace, run_pixels};

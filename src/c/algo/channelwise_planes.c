@@ -30,7 +30,15 @@ static parts parts_of(ptrdiff_t size) {
     return at;
 }
 
-size_t cgc_planes_workspace(const cgc_geometry *s) { return parts_of(s->size).end; }
+static int serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+    (void)s, (void)kernels, (void)pass;
+    return 1;
+}
+
+static size_t workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+    (void)kernels, (void)pass;
+    return parts_of(s->size).end;
+}
 
 /* A task: rows of one group of one correlation of one image. */
 typedef struct part {
@@ -149,7 +157,7 @@ static void run_rows(void *context, int64_t task, int thread) {
     if (i0 < i1) rows(&p, i0, i1);
 }
 
-void cgc_planes_run(const cgc_run *run) {
+static void run_planes(const cgc_run *run) {
     const cgc_geometry *s = run->geometry;
     const int64_t all = cgc_correlation_rows(s, run->pass), cells = cgc_max(1, cgc_correlation_cells(s, run->pass));
     division cut = {.run = run, .correlations = cgc_correlation_count(s, run->pass)};
@@ -158,3 +166,5 @@ void cgc_planes_run(const cgc_run *run) {
     cut.blocks = cgc_ceil_div(all, cgc_max(1, cut.rows));
     cgc_parallel(run->threads, s->n * cut.correlations * s->g * cut.blocks, run_rows, &cut);
 }
+
+const cgc_way cgc_planes = {serves, workspace, run_planes};

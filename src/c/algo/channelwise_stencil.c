@@ -114,7 +114,7 @@ static parts parts_of(const view *a, const cgc_kernels *kernels) {
     return at;
 }
 
-size_t cgc_stencil_workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+static size_t workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
     size_t most = 0;
     for (int64_t i = 0; i < cgc_correlation_count(s, pass); i++) {
         const view a = view_of(s, pass, i);
@@ -297,7 +297,7 @@ static void run_task(void *context, int64_t task, int thread) {
     }
 }
 
-void cgc_stencil_run(const cgc_run *run) {
+static void run_stencil(const cgc_run *run) {
     const cgc_geometry *s = run->geometry;
     division cut = {.run = run, .correlations = cgc_correlation_count(s, run->pass)};
     const int64_t rows = cgc_correlation_rows(s, run->pass);
@@ -312,3 +312,5 @@ void cgc_stencil_run(const cgc_run *run) {
     cut.row_blocks = cgc_ceil_div(rows, cut.rows);
     cgc_parallel(run->threads, s->n * cut.correlations * cut.row_blocks * cut.group_blocks, run_task, &cut);
 }
+
+const cgc_way cgc_stencils = {cgc_stencil_serves, workspace, run_stencil};

@@ -56,7 +56,7 @@ static int64_t bytes_of(int64_t cells, const cgc_geometry *s, const cgc_kernels 
     return cells * kernels->width * s->size;
 }
 
-int cgc_turned_serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+static int serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
     const int64_t width = kernels->width;
     if (s->f > 1 || s->xw != 1 || s->yw != 1 || width == 1 || s->g < width || s->n * s->g < TASKS * width ||
         bytes_of(s->h * s->w, s, kernels) > PLANE_BYTES || bytes_of(s->oh * s->ow, s, kernels) > PLANE_BYTES ||
@@ -81,7 +81,7 @@ static room room_of(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pa
     return at;
 }
 
-size_t cgc_turned_workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
+static size_t workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
     return room_of(s, kernels, pass).end;
 }
 
@@ -136,7 +136,9 @@ static void run_task(void *context, int64_t task, int thread) {
               cgc_at(image.destination, c.d0 + (o + width - channels) * c.d_group, s->size));
 }
 
-void cgc_turned_run(const cgc_run *run) {
+static void run_turned(const cgc_run *run) {
     const cgc_geometry *s = run->geometry;
     cgc_parallel(run->threads, s->n * cgc_ceil_div(s->g, run->kernels->width), run_task, (void *)run);
 }
+
+const cgc_way cgc_turned = {serves, workspace, run_turned};

@@ -15,8 +15,8 @@ enum {
 };
 
 /*
- * The cost model, in multiply-adds of one vector. A single vector of filters loads too much; each class of columns stores
- * and joins its sums once a chunk; a number of dy or x is turned or copied for TURN.
+ * The cost model, in multiply-adds of one vector. A single vector of filters loads too much; each class of columns
+ * stores and joins its sums once a chunk; a number of dy or x is turned or copied for TURN.
  */
 #define SINGLE 1.1
 #define CLASS 3.0

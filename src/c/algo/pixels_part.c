@@ -69,7 +69,8 @@ static void point(const cgc_pixels_part *p, const cgc_pointer_block *b, int64_t 
 }
 
 /* The outputs of a table, for the packed channels: class by class of its axes. */
-static void run_block(const cgc_pixels_part *p, const cgc_pointer_block *b, int64_t o, int64_t channels, int64_t shift) {
+static void run_block(const cgc_pixels_part *p, const cgc_pointer_block *b, int64_t o, int64_t channels,
+                      int64_t shift) {
     const cgc_correlation *c = &p->c;
     const cgc_axis *rows = &p->pointers.rows, *cols = &p->pointers.cols;
     const void *const *table = (const void *const *)p->workspace;

@@ -21,8 +21,8 @@
 #include "stencil.h"
 
 /*
- * Partial sums of a long reduction, see `cgc_reduction`: one cache line, whatever the vector length of the machine. It is
- * part of the definition of the weight gradient.
+ * Partial sums of a long reduction, see `cgc_reduction`: one cache line, whatever the vector length of the machine.
+ * It is part of the definition of the weight gradient.
  */
 #define CGC_LANES_F32 16
 #define CGC_LANES_F64 8

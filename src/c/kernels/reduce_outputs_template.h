@@ -1,6 +1,6 @@
 /*
- * The kernel `reduce_outputs` of the weight gradient, see kernels.h: vectors over outputs. It must not know which pixels
- * it is given.
+ * The kernel `reduce_outputs` of the weight gradient, see kernels.h: vectors over outputs. It must not know which
+ * pixels it is given.
  *
  * A lane of the definition is a class of columns here: every LANES-th one. A tile sums one class after the other in
  * registers, in the order in which halves are joined, so that a few unfinished sums wait in a stack beside it.
