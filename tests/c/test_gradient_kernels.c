@@ -62,7 +62,7 @@ static void test_gradient_of(bench *t, int64_t cols) {
     const int64_t first = rng_range(r, -CGC_GRADIENT_BEYOND, 2);
     for (int64_t v = 0; v < s.kw; v++) t->off[v] = (ptrdiff_t)(first + v * apart);
     const int64_t end = first + (cols - 1) * s.step_w + reach + 1; /* of the columns that are read */
-    s.width = end - rng_range(r, -2, least(CGC_GRADIENT_BEYOND, end - 1));
+    s.width = end - (end > 1 ? rng_range(r, -2, least(CGC_GRADIENT_BEYOND, end - 1)) : 0);
     if (s.width < 1) s.width = 1;
     CASE(t, "gradient planes=%d rows=%d cols=%d filter=%dx%d step=%d,%d dilation=%d,%d first=%d width=%d lanes=%d",
          (int)s.planes, (int)s.rows, (int)cols, (int)s.kh, (int)s.kw, (int)s.step, (int)s.step_w, (int)s.dilation,
@@ -93,8 +93,8 @@ static void test_gradient_of(bench *t, int64_t cols) {
 
 static void expect_pixels(bench *t, const cgc_pixel_gradient *s) {
     const int64_t lanes = t->kernels->lanes, width = t->kernels->width, taps = s->kh * s->kw;
-    for (int64_t p = 0; p < s->cols; p++)
-        for (int64_t r = 0; r < s->rows; r++)
+    for (int64_t r = 0; r < s->rows; r++)
+        for (int64_t p = 0; p < s->cols; p++)
             for (int64_t c = 0; c < s->vectors * width; c++) {
                 const int64_t channel = c / width * s->second + c % width;
                 const double dy = get(t->dtype, s->dy, r * s->dy_row + p * s->dy_col + channel);

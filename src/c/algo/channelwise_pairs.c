@@ -16,8 +16,8 @@ enum {
 
 static int serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
     (void)kernels;
-    return pass == CGCONV_BACKWARD_INPUT && s->sw == 2 && s->dw == 1 && s->xw == 1 && s->yw == 1 && s->oh > 0 &&
-           s->ow > 0 && s->kh <= LINES && s->sh <= LINES;
+    return pass == CGCONV_BACKWARD_INPUT && s->sw == 2 && s->dw == 1 && s->xw == 1 && s->yw == 1 && s->h > 0 &&
+           s->w > 0 && s->oh > 0 && s->ow > 0 && s->kh <= LINES && s->sh <= LINES;
 }
 
 /* The workspace: where lines begin, and a line of zeros. */

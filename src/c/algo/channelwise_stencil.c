@@ -301,6 +301,7 @@ static void run_stencil(const cgc_run *run) {
     const cgc_geometry *s = run->geometry;
     division cut = {.run = run, .correlations = cgc_correlation_count(s, run->pass)};
     const int64_t rows = cgc_correlation_rows(s, run->pass);
+    if (cgc_correlation_cells(s, run->pass) == 0) return;
     const double plane =
         (double)cgc_correlation_cells(s, run->pass) * (double)s->f * (double)(s->kh * s->kw) / (double)cut.correlations;
     const int64_t wanted = run->threads > 1 ? 4 * run->threads : 1; /* tasks, so that uneven ones even out */

@@ -11,6 +11,7 @@ enum {
     COPIED = 8192,      /* cells of dy that are copied at a time, at most */
     SUMS_BYTES = 32768, /* of a block's sums, about: they stay in the nearest cache */
     PLANES = 32,        /* of a block, at most */
+    WIDE = 1024,        /* columns of an output row from which on it is all the same how wide it is */
     REACH = 1024,       /* columns from the first to the last of a filter that reads lines where they stand, at most */
 };
 
@@ -49,13 +50,19 @@ static int64_t width_of(const cgc_correlation *c, int64_t cols) {
     return cgc_min(c->source.w, (cols - 1) * c->c_j + reach_of(c) + 1);
 }
 
+/* Wide images book as much as any can need, so that a workspace serves them all. */
+static int64_t booked_width(const cgc_geometry *s, const cgc_correlation *c) {
+    const int64_t cols = cgc_cut(s).cols;
+    return cols > WIDE ? (CGC_MAX_PIXELS - 1) * c->c_j + reach_of(c) + 1 : width_of(c, cols);
+}
+
 static parts parts_of(const cgc_geometry *s, const cgc_kernels *kernels, int direct) {
     const cgc_correlation c = cgc_forward_correlation(s);
     const size_t size = (size_t)s->size, sums = (size_t)(planes_of(s, kernels) * kernels->lanes) * size;
     parts at;
     at.lines = cgc_round_up(sizeof(shared));
     at.constants = at.lines + cgc_round_up(LINES * sizeof(ptrdiff_t));
-    at.panel = at.constants + (direct ? cgc_round_up((size_t)width_of(&c, cgc_cut(s).cols) * size) : 0);
+    at.panel = at.constants + (direct ? cgc_round_up((size_t)booked_width(s, &c) * size) : 0);
     at.dy = at.panel + (direct ? 0 : cgc_round_up(CGC_PANEL_ELEMENTS * size));
     at.sums = at.dy + (s->yw == 1 ? 0 : cgc_round_up(COPIED * size));
     at.bias = at.sums + cgc_round_up((size_t)taps_of(s) * sums);

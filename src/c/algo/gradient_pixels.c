@@ -7,6 +7,7 @@
 
 enum {
     LINES = 2560,   /* source lines at a time, at most */
+    WIDE = 1024,    /* columns of an output row from which on it is all the same how wide it is */
     COLUMNS = 8192, /* source columns under a row, at most */
     TAPS = 128,     /* of a filter, at most */
     FEW_TAPS = 15,  /* up to which the sums of two vectors of channels stay in the nearest cache */
@@ -44,7 +45,8 @@ static int serves(const cgc_geometry *s, const cgc_kernels *kernels) {
 }
 
 static parts parts_of(const cgc_geometry *s, const cgc_kernels *kernels) {
-    const size_t row = cgc_round_up((size_t)columns_of(s, cgc_cut(s).cols) * sizeof(ptrdiff_t));
+    const int64_t cols = cgc_cut(s).cols;
+    const size_t row = cgc_round_up((size_t)(cols > WIDE ? COLUMNS : columns_of(s, cols)) * sizeof(ptrdiff_t));
     parts at;
     at.lines = cgc_round_up(sizeof(shared));
     at.line_columns = at.lines + cgc_round_up(LINES * sizeof(void *));
