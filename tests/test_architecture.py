@@ -199,6 +199,7 @@ PYTHON_FLOORS = """
     command.bench.command
     command.bench.plot command.bench.report
     command.bench.measure
+    command.bench.truth command.bench.memory
     command.bench.peers
     command.bench.peers.torch command.bench.peers.onnxruntime command.bench.peers.openvino command.bench.peers.ncnn
     command.bench.peers.opencv
