@@ -48,19 +48,32 @@ static void pack_weights(const cgc_kernels *kernels, const cgc_correlation *c, c
     }
 }
 
+/* The source cells under a term, of `cells` output cells from e0 on. */
+static void fetch_term(const cgc_kernels *kernels, const cgc_correlation *c, int down, const char *plane,
+                       const cgc_term *term, int64_t e0, int64_t cells, char *y) {
+    const ptrdiff_t size = c->source.size;
+    const int64_t r0 = c->r0 + term->u * c->r_u, c0 = c->c0 + term->v * c->c_v, length = down ? c->rows : c->cols;
+    cgc_plane turned = c->source;
+    turned.h = c->source.w, turned.w = c->source.h, turned.row = c->source.col, turned.col = c->source.row;
+    int64_t line = e0 / length, at = e0 % length;
+    for (int64_t done = 0, run; done < cells; done += run, line++, at = 0) {
+        run = cgc_min(length - at, cells - done);
+        if (down)
+            cgc_fetch(kernels, &turned, plane, c0 + line * c->c_j, r0 + at * c->r_i, c->r_i, run,
+                      cgc_at(y, done, size));
+        else
+            cgc_fetch(kernels, &c->source, plane, r0 + line * c->r_i, c0 + at * c->c_j, c->c_j, run,
+                      cgc_at(y, done, size));
+    }
+}
+
 /* The source cells under terms k0 .. k0+k-1 of `cells` output cells from e0 on: [k][width], the rest of a row 0. */
-static void pack_panel(const cgc_kernels *kernels, const cgc_correlation *c, const char *source, int64_t k0,
+static void pack_panel(const cgc_kernels *kernels, const cgc_correlation *c, int down, const char *source, int64_t k0,
                        int64_t k, int64_t e0, int64_t cells, int64_t width, char *panel) {
     const ptrdiff_t size = c->source.size;
     cgc_term term = cgc_term_at(c, k0);
     for (int64_t t = 0; t < k; t++, cgc_next_term(c, &term), panel = cgc_at(panel, width, size)) {
-        const char *plane = cgc_at(source, term.plane * c->s_plane, size);
-        int64_t i = e0 / c->cols, j = e0 % c->cols;
-        for (int64_t done = 0, run; done < cells; done += run, i++, j = 0) {
-            run = cgc_min(c->cols - j, cells - done);
-            cgc_fetch(kernels, &c->source, plane, c->r0 + i * c->r_i + term.u * c->r_u,
-                      c->c0 + j * c->c_j + term.v * c->c_v, c->c_j, run, cgc_at(panel, done, size));
-        }
+        fetch_term(kernels, c, down, cgc_at(source, term.plane * c->s_plane, size), &term, e0, cells, panel);
         if (cells < width) kernels->fill(cgc_at(panel, cells, size), 0, width - cells);
     }
 }
@@ -87,7 +100,7 @@ char *cgc_gemm_block(const cgc_kernels *kernels, const cgc_block *block, const c
     for (int64_t k0 = 0; k0 < terms; k0 += block->k) {
         const int64_t k = cgc_min(block->k, terms - k0);
         pack_weights(kernels, c, weight, m0, m, k0, k, workspace + at.weights);
-        pack_panel(kernels, c, source, k0, k, e0, cells, width, workspace + at.panel);
+        pack_panel(kernels, c, block->down, source, k0, k, e0, cells, width, workspace + at.panel);
         for (int64_t p = 0; p < width; p += kernels->nr)
             for (int64_t tile = 0; tile < m; tile += kernels->mr)
                 kernels->gemm(k, cgc_at(workspace + at.weights, tile * k, size),

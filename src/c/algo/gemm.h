@@ -13,6 +13,7 @@
  */
 typedef struct cgc_block {
     int64_t m, cells, k;
+    int down; /* cells are counted down columns: cell e is row e % rows, column e / rows. For high, narrow outputs */
 } cgc_block;
 
 /* For correlations of up to `outputs` outputs. */
