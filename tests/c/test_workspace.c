@@ -117,7 +117,7 @@ static void test_what_is_asked_for_is_enough(void) {
         image(1, 512, 4, 100, 1, 3, 3),   image(1, 4, 2, 700, 2, 40, 3),  image(1, 16, 2, 300, 16, 32, 3),
         image(1, 250, 3, 90, 1, 2, 5),    image(1, 1000, 2, 70, 1, 1, 3), image(1, 30, 2, 520, 10, 17, 1),
         dilated(image(1, 224, 12, 70, 4, 1, 5), 3, 3),
-        image(1, 900, 2, 100, 1, 4, 3),   image(1, 700, 2, 140, 1, 4, 3),
+        image(1, 900, 2, 100, 1, 4, 3),   image(1, 700, 2, 140, 1, 4, 3),   image(1, 2, 1, 20481, 1, 3, 1),
         dilated(image(1, 1, 602, 60, 1, 2, 3), 300, 1), dilated(image(1, 1, 1, 33000, 1, 1, 3), 1, 16500),
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)

@@ -94,8 +94,9 @@ static void balance(cgc_division *cut, const cgc_correlation *c, int threads) {
     tiles = cgc_max(col_tiles, cgc_min(threads / (whole * cut->row_tiles), s->ow / SHORTEST));
     cut->cols = cgc_ceil_div(s->ow, tiles);
     const int64_t vectors = cgc_ceil_div(cut->cols, width) * width;
+    const int64_t last = s->ow - (cgc_ceil_div(s->ow, vectors) - 1) * vectors; /* in place it must fill a vector */
     if (tiles > 1 && cut->kind == CGC_BY_PIXELS &&
-        (cut->in_place || cgc_sheet_of(c, cut->rows, vectors).elements <= SHEET_BYTES / s->size))
+        (cut->in_place ? last >= width : cgc_sheet_of(c, cut->rows, vectors).elements <= SHEET_BYTES / s->size))
         cut->cols = vectors;
     cut->col_tiles = cgc_ceil_div(s->ow, cut->cols);
     tiles = whole * cut->row_tiles * cut->col_tiles;
