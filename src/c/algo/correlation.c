@@ -36,6 +36,9 @@ static taps taps_of_phase(int64_t cell, int64_t k, int64_t stride, int64_t dilat
     return t;
 }
 
+/* The stride of every step-th of `count` cells that lie `apart`; 0 for a single one, whose step may be out of reach. */
+static ptrdiff_t stride_of(int64_t count, int64_t step, ptrdiff_t apart) { return count > 1 ? step * apart : 0; }
+
 cgc_correlation cgc_backward_correlation(const cgc_geometry *s, cgc_grid rows, cgc_grid cols) {
     const taps u = taps_of_phase(rows.first + s->pt, s->kh, s->sh, s->dh);
     const taps v = taps_of_phase(cols.first + s->pl, s->kw, s->sw, s->dw);
@@ -46,9 +49,11 @@ cgc_correlation cgc_backward_correlation(const cgc_geometry *s, cgc_grid rows, c
         .source = {s->oh, s->ow, s->yh, s->yw, s->size, CGCONV_PAD_CONSTANT, 0},
         .s_group = s->f * s->yc, .s_plane = s->yc,
         .w0 = u.first * s->wu + v.first * s->wv,
-        .w_group = s->f * s->wo, .w_m = s->wc, .w_plane = s->wo, .w_u = u.step * s->wu, .w_v = v.step * s->wv,
+        .w_group = s->f * s->wo, .w_m = s->wc, .w_plane = s->wo,
+        .w_u = stride_of(u.count, u.step, s->wu), .w_v = stride_of(v.count, v.step, s->wv),
         .d0 = rows.first * s->xh + cols.first * s->xw,
-        .d_group = s->cg * s->xc, .d_m = s->xc, .d_row = rows.step * s->xh, .d_col = cols.step * s->xw,
+        .d_group = s->cg * s->xc, .d_m = s->xc,
+        .d_row = stride_of(rows.count, rows.step, s->xh), .d_col = cgc_min(cols.step, cgc_max(s->w, 1)) * s->xw,
         .lo = -HUGE_VAL, .hi = HUGE_VAL,
     };
 }
@@ -103,7 +108,7 @@ cgc_geometry cgc_window_geometry(const cgc_geometry *s, cgconv_pass pass) {
     m.mode = CGCONV_PAD_CONSTANT, m.value = 0;
     m.lo = -HUGE_VAL, m.hi = HUGE_VAL;
     m.xn = s->yn, m.xc = s->yc, m.xh = s->yh, m.xw = s->yw;
-    m.yn = s->xn, m.yc = s->xc, m.yh = s->sh * s->xh, m.yw = s->xw;
+    m.yn = s->xn, m.yc = s->xc, m.yh = cgc_min(s->sh, s->h) * s->xh, m.yw = s->xw; /* of one row it is of no use */
     m.wo = s->wc, m.wc = s->wo;
     return m;
 }

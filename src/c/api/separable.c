@@ -47,10 +47,10 @@ cgconv_status cgconv_separable_forward(const cgconv_separable *separable, const 
     if (!cgc_sound(arguments, (int)(sizeof arguments / sizeof arguments[0]))) return CGCONV_INVALID_ARGUMENT;
     const cgc_separable_run run = {
         .separable = separable,
-        .x = x,
+        .x = cgc_array(x),
         .weight = {channelwise_weight, pointwise_weight},
         .bias = {channelwise_bias, pointwise_bias},
-        .y = y,
+        .y = cgc_array(y),
         .memory = workspace,
     };
     cgc_separable_forward(&run);

@@ -28,6 +28,12 @@ struct cgconv_plan {
 /* Fills in a plan; allocates nothing. */
 cgconv_status cgc_plan_init(cgconv_plan *plan, const cgconv_spec *spec, const cgconv_options *options, cgc_why why);
 
+/* An array without elements may be NULL. Algorithms add to what stands for it here, and read nothing. */
+static inline char *cgc_array(const void *array) {
+    static char nothing;
+    return array ? (char *)array : &nothing;
+}
+
 /*
  * The arrays of a run by their meaning in the spec (x is dx in backward_input, and so on); all checks have been made.
  * If `packed` is not NULL it holds the weights as the algorithm of the forward pass packs them.
