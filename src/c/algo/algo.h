@@ -50,7 +50,7 @@ typedef struct cgc_algorithm {
 /* The index-th algorithm, best first, the reference last; NULL past the end. */
 const cgc_algorithm *cgc_algorithm_at(int index);
 
-extern const cgc_algorithm cgc_channelwise_gradient, cgc_channelwise, cgc_grouped, cgc_grouped_pixels,
+extern const cgc_algorithm cgc_channelwise, cgc_grouped, cgc_grouped_pixels,
     cgc_grouped_outputs, cgc_grouped_packed, cgc_reference;
 
 #endif

@@ -5,6 +5,7 @@
 #include "channelwise.h"
 
 #include "fold.h"
+#include "gradient.h"
 #include "panel.h"
 #include "weight_gradient.h"
 
@@ -27,6 +28,7 @@ static int supports(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pa
 
 static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
     if (pass == CGCONV_BACKWARD_WEIGHT) {
+        if (cgc_channelwise_gradient_serves(s, kernels)) return cgc_channelwise_gradient_book(s, kernels, threads);
         const cgc_feed feed = cgc_pixels_feed(s, kernels);
         return cgc_weight_gradient_book(s, &feed, threads);
     }
@@ -38,6 +40,10 @@ static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgcon
 
 static void run_channelwise(const cgc_run *run) {
     if (run->pass == CGCONV_BACKWARD_WEIGHT) {
+        if (cgc_channelwise_gradient_serves(run->geometry, run->kernels)) {
+            cgc_channelwise_gradient_run(run);
+            return;
+        }
         const cgc_feed feed = cgc_pixels_feed(run->geometry, run->kernels);
         cgc_weight_gradient(run, &feed);
         return;

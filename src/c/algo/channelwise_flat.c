@@ -34,7 +34,8 @@ static int serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass
     if (pass != CGCONV_FORWARD || s->xc != 1 || s->yc != 1 || s->yw != s->oc || s->oc < 2 || s->sw != 1) return 0;
     if (width == 1 || (s->oc >= width && 100 * s->oc > FULL * cgc_ceil_div(s->oc, width) * width)) return 0;
     return s->oc <= PANEL / LINES && (s->kh - 1) * s->dh < LINES / 2 && (s->kw - 1) * s->dw * s->oc < REACH &&
-           s->kw <= LINE && (phases_of(s, kernels) + 1) * terms * width <= WEIGHTS;
+           ((s->kh - 1) * s->dh + 1) * ((s->kw - 1) * s->dw + 1) * s->oc <= PANEL && s->kw <= LINE &&
+           (phases_of(s, kernels) + 1) * terms * width <= WEIGHTS;
 }
 
 /* The workspace: pointers to lines and to the pixels of one, offsets, a line of the constant, weights, the panel. */

@@ -1,5 +1,5 @@
 /*
- * The algorithm "channelwise-gradient": backward_weight of groups of one channel, any number of filters each. It cuts
+ * The weight gradient of the algorithm "channelwise": groups of one channel, any number of filters each. It cuts
  * the pass into tasks and adds up chunks in their order; it must not know how a chunk is summed.
  */
 #include <string.h>
@@ -44,12 +44,11 @@ static division cut_of(const cgc_geometry *s, const cgc_kernels *kernels, int th
     return cut;
 }
 
-static int supports(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
-    return pass == CGCONV_BACKWARD_WEIGHT && s->cg == 1 && way_of(s, kernels);
+int cgc_channelwise_gradient_serves(const cgc_geometry *s, const cgc_kernels *kernels) {
+    return way_of(s, kernels) != NULL;
 }
 
-static cgc_booking book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
-    (void)pass;
+cgc_booking cgc_channelwise_gradient_book(const cgc_geometry *s, const cgc_kernels *kernels, int threads) {
     const division cut = cut_of(s, kernels, threads);
     return (cgc_booking){
         .shared = cut.wave ? cut.totals_size * (size_t)(cut.wave + 1) : 0,
@@ -140,7 +139,7 @@ static void run_waves(division *cut) {
     store(cut, &all);
 }
 
-static void run_gradient(const cgc_run *run) {
+void cgc_channelwise_gradient_run(const cgc_run *run) {
     division cut = cut_of(run->geometry, run->kernels, run->threads);
     cut.run = run;
     if (cut.wave)
@@ -148,7 +147,3 @@ static void run_gradient(const cgc_run *run) {
     else
         cgc_parallel(run->threads, cut.blocks, all_chunks, &cut);
 }
-
-const cgc_algorithm cgc_channelwise_gradient = {
-    .name = "channelwise-gradient", .supports = supports, .book = book, .run = run_gradient,
-};

@@ -32,4 +32,9 @@ extern const cgc_gradient_way cgc_gradient_by_lines;
 /* Vectors over channels, where these are neighbours and have one filter each. */
 extern const cgc_gradient_way cgc_gradient_by_pixels;
 
+/* backward_weight of groups of one channel, where one of the two serves. */
+int cgc_channelwise_gradient_serves(const cgc_geometry *s, const cgc_kernels *kernels);
+cgc_booking cgc_channelwise_gradient_book(const cgc_geometry *s, const cgc_kernels *kernels, int threads);
+void cgc_channelwise_gradient_run(const cgc_run *run);
+
 #endif
