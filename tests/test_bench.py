@@ -47,6 +47,11 @@ def test_ours_can_be_measured_in_each_of_its_ways(run, options):
     assert status == 0 and "\ntiny " in out
 
 
+def test_packed_weights_are_refused_for_gradients(run):
+    status, _, err = run("bench", TINY, "--peers", "none", *GIVEN, "--packed", "--pass", "backward_input")
+    assert status == 2 and "--packed is for the forward pass" in err
+
+
 def test_the_csv_has_a_line_for_each_problem_and_contender(run, tmp_path, monkeypatch):
     friends = [Friend("good", in_float64), Friend("bad", flipped), Friend("idle", cannot)]
     monkeypatch.setattr(command, "contenders", lambda names, threads: friends)

@@ -1,6 +1,6 @@
 /*
  * The kernel tables against plain loops, bit for bit: every instruction set of this machine, both dtypes, all small
- * sizes, operands between guard pages. The four tests of kernels are the only ones that look behind the public header.
+ * sizes, operands between guard pages. The tests of kernels are the only ones that look behind the public header.
  * Usage: test_kernels [rounds] [seed]; CGCONV_TEST_ROUNDS and CGCONV_TEST_SEED do the same.
  */
 #include <math.h>

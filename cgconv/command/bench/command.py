@@ -27,6 +27,8 @@ __all__ = ["bench"]
 
 def bench(options: Namespace) -> int:
     """Runs the command; 0 if every contender computed what it should, 1 if one did not, or there was no memory."""
+    if options.packed and options.pass_name != "forward":
+        raise UsageError(f"--packed is for the forward pass: --pass {options.pass_name} takes weights as they are")
     problems = find_problems(options.problems, options.only)
     for option in ("csv", "markdown", "plot"):
         _check_target(option, getattr(options, option))
@@ -103,10 +105,9 @@ class _Run:
         """The lines above the table: everything that a reader needs to repeat it."""
         options = self._options
         threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
-        forward = options.pass_name == "forward"
-        called = "conv2d" if forward else f"conv2d_{options.pass_name}"
+        called = "conv2d" if options.pass_name == "forward" else f"conv2d_{options.pass_name}"
         if options.plan or options.packed:
-            called = "a reused plan" + (" and packed weights" if options.packed and forward else "")
+            called = "a reused plan" + (" and packed weights" if options.packed else "")
         load = f"load average {self._load:.2f} at the start"
         peers = ", ".join(f"{peer.name} {peer.version}" for peer in self._peers) or "none"
         return [

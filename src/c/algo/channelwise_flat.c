@@ -23,10 +23,8 @@ enum {
     FULL = 60,           /* percent of the lanes from which vectors over channels are better */
 };
 
-static int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
-
 static int64_t phases_of(const cgc_geometry *s, const cgc_kernels *kernels) {
-    return s->oc / gcd(s->oc, kernels->width);
+    return s->oc / cgc_gcd(s->oc, kernels->width);
 }
 
 static int serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
