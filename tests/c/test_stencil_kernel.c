@@ -35,7 +35,7 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* The entry of a cell; -2 if the fringe cannot name it. */
 static int32_t entry(const cgc_stencil *s, const cgc_fringe *fringe, int64_t source) {
-    if (source == NOWHERE) return -1;
+    if (source == NOWHERE) return s->narrow && s->width < s->step * s->lanes ? (int32_t)s->width : -1;
     if (source >= fringe->a && source < fringe->a + s->lanes) return (int32_t)(source - fringe->a);
     if (source >= fringe->b && source < fringe->b + s->lanes) return (int32_t)(source - fringe->b + s->lanes);
     return -2;

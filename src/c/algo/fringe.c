@@ -24,12 +24,13 @@ typedef struct maker {
     const cgc_correlation *c;
     int64_t base, first, end, a, b;
     int lanes;
+    int32_t constant; /* the entry of the constant */
 } maker;
 
 /* The entry of a column; -2 if none of the two vectors has its cell. */
 static int32_t entry(const maker *m, int64_t column) {
     const int64_t source = cgc_pad_source(m->c->source.mode, m->base + column, m->c->source.w) - m->base;
-    if (source + m->base < 0) return -1;
+    if (source + m->base < 0) return m->constant;
     if (source >= m->a && source < m->a + m->lanes) return (int32_t)(source - m->a);
     if (source >= m->b && source < m->b + m->lanes) return (int32_t)(source - m->b + m->lanes);
     return -2;
@@ -38,7 +39,8 @@ static int32_t entry(const maker *m, int64_t column) {
 /* The fringe of vectors that begin before column 0; of a narrow line, of all. */
 static maker left_of(const cgc_correlation *c, const cgc_span *span, int lanes) {
     const int narrow = c->source.w <= c->c_j * lanes;
-    maker m = {.c = c, .base = span->base, .first = cgc_min(span->first, 0), .lanes = lanes};
+    maker m = {.c = c, .base = span->base, .first = cgc_min(span->first, 0), .lanes = lanes, .constant = -1};
+    if (c->source.w < c->c_j * lanes) m.constant = (int32_t)c->source.w;
     m.end = c->c_j * lanes;
     if (narrow) m.end = cgc_max(m.end, behind(c, span->first, cgc_max(span->cols, lanes)));
     m.b = narrow || c->c_j > 1 ? lanes : c->source.w - lanes; /* the other end is needed by a ring alone */
@@ -48,7 +50,7 @@ static maker left_of(const cgc_correlation *c, const cgc_span *span, int lanes) 
 /* The fringe of vectors that end behind the line. */
 static maker right_of(const cgc_correlation *c, const cgc_span *span, int lanes) {
     const int64_t width = c->source.w - span->base;
-    maker m = {.c = c, .base = span->base, .lanes = lanes};
+    maker m = {.c = c, .base = span->base, .lanes = lanes, .constant = -1};
     m.first = width - c->c_j * lanes;
     m.end = cgc_max(width, behind(c, span->first, cgc_max(span->cols, lanes)));
     m.a = m.first;
@@ -81,7 +83,7 @@ static cgc_fringe make(const maker *m, int32_t *cells) {
     cgc_fringe fringe = {cells, m->first, (ptrdiff_t)count, m->a, m->b, step > 1};
     for (int64_t t = 0; t < count * step; t++) {
         const int64_t column = m->first + t;
-        const int32_t e = column < m->end ? entry(m, column) : -1;
+        const int32_t e = column < m->end ? entry(m, column) : m->constant;
         cells[t / step + t % step * count] = e < -1 ? -1 : e; /* of a lane that is not stored */
         fringe.both |= e >= m->lanes;
     }

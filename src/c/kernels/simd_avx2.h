@@ -88,6 +88,10 @@ static inline vec_f32 odd_f32(vec_f32 a, vec_f32 b) {
     const __m256d halves = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd));
     return _mm256_castpd_ps(_mm256_permute4x64_pd(halves, 0xd8));
 }
+static inline vec_f32 even_woven_f32(vec_f32 a, vec_f32 b) { return _mm256_shuffle_ps(a, b, 0x88); }
+static inline vec_f32 odd_woven_f32(vec_f32 a, vec_f32 b) { return _mm256_shuffle_ps(a, b, 0xdd); }
+static inline vec_f32 unweave_f32(vec_f32 v) { return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8)); }
+static inline vec_f32 weave_f32(vec_f32 v) { return unweave_f32(v); }
 static inline vec_f32 zip_low_f32(vec_f32 a, vec_f32 b) {
     return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20);
 }
@@ -101,6 +105,12 @@ static inline index_f32 load_index_f32(const int32_t *p) {
 static inline mask_f32 within_f32(index_f32 i) { return _mm256_cmpgt_epi32(i, _mm256_set1_epi32(-1)); }
 static inline vec_f32 pick_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 fill) {
     return _mm256_blendv_ps(fill, _mm256_permutevar8x32_ps(a, i), _mm256_castsi256_ps(m));
+}
+static inline vec_f32 pick_or_zero_f32(index_f32 i, mask_f32 m, vec_f32 a) {
+    return _mm256_and_ps(_mm256_permutevar8x32_ps(a, i), _mm256_castsi256_ps(m));
+}
+static inline vec_f32 pick_else_f32(index_f32 i, mask_f32 m, vec_f32 a, const float *p) {
+    return pick_f32(i, m, a, set_f32(*p));
 }
 static inline vec_f32 pick2_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 b, vec_f32 fill) {
     const __m256 second = _mm256_castsi256_ps(_mm256_cmpgt_epi32(i, _mm256_set1_epi32(7)));
@@ -173,6 +183,10 @@ static inline vec_f64 keep_f64(vec_f64 v) {
 }
 static inline vec_f64 even_f64(vec_f64 a, vec_f64 b) { return _mm256_permute4x64_pd(_mm256_unpacklo_pd(a, b), 0xd8); }
 static inline vec_f64 odd_f64(vec_f64 a, vec_f64 b) { return _mm256_permute4x64_pd(_mm256_unpackhi_pd(a, b), 0xd8); }
+static inline vec_f64 even_woven_f64(vec_f64 a, vec_f64 b) { return _mm256_unpacklo_pd(a, b); }
+static inline vec_f64 odd_woven_f64(vec_f64 a, vec_f64 b) { return _mm256_unpackhi_pd(a, b); }
+static inline vec_f64 unweave_f64(vec_f64 v) { return _mm256_permute4x64_pd(v, 0xd8); }
+static inline vec_f64 weave_f64(vec_f64 v) { return unweave_f64(v); }
 static inline vec_f64 zip_low_f64(vec_f64 a, vec_f64 b) {
     return _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b), 0x20);
 }
@@ -192,6 +206,12 @@ static inline vec_f64 permute_f64(index_f64 i, vec_f64 a) {
 }
 static inline vec_f64 pick_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 fill) {
     return _mm256_blendv_pd(fill, permute_f64(i, a), _mm256_castsi256_pd(m));
+}
+static inline vec_f64 pick_or_zero_f64(index_f64 i, mask_f64 m, vec_f64 a) {
+    return _mm256_and_pd(permute_f64(i, a), _mm256_castsi256_pd(m));
+}
+static inline vec_f64 pick_else_f64(index_f64 i, mask_f64 m, vec_f64 a, const double *p) {
+    return pick_f64(i, m, a, set_f64(*p));
 }
 static inline vec_f64 pick2_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 b, vec_f64 fill) {
     const __m256d second = _mm256_castsi256_pd(_mm256_cmpgt_epi64(i, _mm256_set1_epi64x(3)));

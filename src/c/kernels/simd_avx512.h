@@ -64,6 +64,16 @@ static inline vec_f32 odd_f32(vec_f32 a, vec_f32 b) {
     const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
     return _mm512_permutex2var_ps(a, odd, b);
 }
+static inline vec_f32 even_woven_f32(vec_f32 a, vec_f32 b) { return _mm512_shuffle_ps(a, b, 0x88); }
+static inline vec_f32 odd_woven_f32(vec_f32 a, vec_f32 b) { return _mm512_shuffle_ps(a, b, 0xdd); }
+static inline vec_f32 weave_f32(vec_f32 v) {
+    const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
+    return _mm512_castpd_ps(_mm512_permutexvar_pd(order, _mm512_castps_pd(v)));
+}
+static inline vec_f32 unweave_f32(vec_f32 v) {
+    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    return _mm512_castpd_ps(_mm512_permutexvar_pd(order, _mm512_castps_pd(v)));
+}
 static inline vec_f32 zip_low_f32(vec_f32 a, vec_f32 b) {
     const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     return _mm512_permutex2var_ps(a, low, b);
@@ -77,6 +87,12 @@ static inline index_f32 load_index_f32(const int32_t *p) { return _mm512_loadu_s
 static inline mask_f32 within_f32(index_f32 i) { return (mask_f32)~_mm512_movepi32_mask(i); }
 static inline vec_f32 pick_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 fill) {
     return _mm512_mask_permutexvar_ps(fill, m, i, a);
+}
+static inline vec_f32 pick_or_zero_f32(index_f32 i, mask_f32 m, vec_f32 a) {
+    return _mm512_maskz_permutexvar_ps(m, i, a);
+}
+static inline vec_f32 pick_else_f32(index_f32 i, mask_f32 m, vec_f32 a, const float *p) {
+    return _mm512_mask_broadcastss_ps(_mm512_permutexvar_ps(i, a), (mask_f32)~m, _mm_load_ss(p));
 }
 static inline vec_f32 pick2_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 b, vec_f32 fill) {
     return _mm512_mask_blend_ps(m, fill, _mm512_permutex2var_ps(a, i, b));
@@ -134,6 +150,16 @@ static inline vec_f64 even_f64(vec_f64 a, vec_f64 b) {
 static inline vec_f64 odd_f64(vec_f64 a, vec_f64 b) {
     return _mm512_permutex2var_pd(a, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), b);
 }
+static inline vec_f64 even_woven_f64(vec_f64 a, vec_f64 b) { return _mm512_unpacklo_pd(a, b); }
+static inline vec_f64 odd_woven_f64(vec_f64 a, vec_f64 b) { return _mm512_unpackhi_pd(a, b); }
+static inline vec_f64 weave_f64(vec_f64 v) {
+    const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
+    return _mm512_permutexvar_pd(order, v);
+}
+static inline vec_f64 unweave_f64(vec_f64 v) {
+    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    return _mm512_permutexvar_pd(order, v);
+}
 static inline vec_f64 zip_low_f64(vec_f64 a, vec_f64 b) {
     return _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b);
 }
@@ -147,6 +173,12 @@ static inline index_f64 load_index_f64(const int32_t *p) {
 static inline mask_f64 within_f64(index_f64 i) { return (mask_f64)~_mm512_movepi64_mask(i); }
 static inline vec_f64 pick_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 fill) {
     return _mm512_mask_permutexvar_pd(fill, m, i, a);
+}
+static inline vec_f64 pick_or_zero_f64(index_f64 i, mask_f64 m, vec_f64 a) {
+    return _mm512_maskz_permutexvar_pd(m, i, a);
+}
+static inline vec_f64 pick_else_f64(index_f64 i, mask_f64 m, vec_f64 a, const double *p) {
+    return _mm512_mask_broadcastsd_pd(_mm512_permutexvar_pd(i, a), (mask_f64)~m, _mm_load_sd(p));
 }
 static inline vec_f64 pick2_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 b, vec_f64 fill) {
     return _mm512_mask_blend_pd(m, fill, _mm512_permutex2var_pd(a, i, b));

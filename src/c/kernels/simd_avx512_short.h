@@ -9,9 +9,9 @@
 
 /*
  * SHORT(grade, lanes, vector, real, of intrinsics: the prefix, suffix, mask of negative numbers, index; and how to read
- * an index and to pick from one vector).
+ * an index, and to pick from one vector, with a fill and with zeros).
  */
-#define SHORT(grade, lanes, vector, real, mm, suffix, negative, integers, read_index, one_source) \
+#define SHORT(grade, lanes, vector, real, mm, suffix, negative, integers, read_index, one_source, or_zero) \
     enum { WIDTH_##grade = lanes }; \
     typedef vector vec_##grade; \
     typedef __mmask8 mask_##grade; \
@@ -42,6 +42,9 @@
     static inline vec_##grade pick_##grade(index_##grade i, mask_##grade m, vec_##grade a, vec_##grade fill) { \
         return one_source; \
     } \
+    static inline vec_##grade pick_or_zero_##grade(index_##grade i, mask_##grade m, vec_##grade a) { \
+        return or_zero; \
+    } \
     static inline vec_##grade add_##grade(vec_##grade a, vec_##grade b) { return mm##_add_##suffix(a, b); } \
     typedef mask_##grade span_##grade; \
     static inline span_##grade between_##grade(int64_t from, int64_t to) { \
@@ -62,13 +65,13 @@
 #define READ_64 _mm_loadl_epi64((const __m128i *)(const void *)p)
 
 SHORT(f32_half, 8, __m256, float, _mm256, ps, _mm256_movepi32_mask, __m256i, READ_256,
-      _mm256_mask_permutexvar_ps(fill, m, i, a))
+      _mm256_mask_permutexvar_ps(fill, m, i, a), _mm256_maskz_permutexvar_ps(m, i, a))
 SHORT(f32_quarter, 4, __m128, float, _mm, ps, _mm_movepi32_mask, __m128i, READ_128,
-      _mm_mask_permutevar_ps(fill, m, a, i))
+      _mm_mask_permutevar_ps(fill, m, a, i), _mm_maskz_permutevar_ps(m, a, i))
 SHORT(f64_half, 4, __m256d, double, _mm256, pd, _mm256_movepi64_mask, __m256i, _mm256_cvtepi32_epi64(READ_128),
-      _mm256_mask_permutexvar_pd(fill, m, i, a))
+      _mm256_mask_permutexvar_pd(fill, m, i, a), _mm256_maskz_permutexvar_pd(m, i, a))
 SHORT(f64_quarter, 2, __m128d, double, _mm, pd, _mm_movepi64_mask, __m128i, _mm_cvtepi32_epi64(READ_64),
-      _mm_mask_blend_pd(m, fill, _mm_permutex2var_pd(a, i, a)))
+      _mm_mask_blend_pd(m, fill, _mm_permutex2var_pd(a, i, a)), _mm_maskz_permutex2var_pd(m, a, i, a))
 
 #undef READ_256
 #undef READ_128

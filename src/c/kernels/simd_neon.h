@@ -68,6 +68,10 @@ static inline vec_f32 keep_f32(vec_f32 v) {
 }
 static inline vec_f32 even_f32(vec_f32 a, vec_f32 b) { return vuzp1q_f32(a, b); }
 static inline vec_f32 odd_f32(vec_f32 a, vec_f32 b) { return vuzp2q_f32(a, b); }
+static inline vec_f32 even_woven_f32(vec_f32 a, vec_f32 b) { return even_f32(a, b); }
+static inline vec_f32 odd_woven_f32(vec_f32 a, vec_f32 b) { return odd_f32(a, b); }
+static inline vec_f32 weave_f32(vec_f32 v) { return v; }
+static inline vec_f32 unweave_f32(vec_f32 v) { return v; }
 static inline vec_f32 zip_low_f32(vec_f32 a, vec_f32 b) { return vzip1q_f32(a, b); }
 static inline vec_f32 zip_high_f32(vec_f32 a, vec_f32 b) { return vzip2q_f32(a, b); }
 /* Lanes are looked up byte by byte; what is out of range becomes 0. A mask has no lanes here: `within` is not used. */
@@ -85,6 +89,12 @@ static inline vec_f32 pick_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 fill)
     (void)m;
     const uint8x16_t lanes = vqtbl1q_u8(vreinterpretq_u8_f32(a), bytes_f32(i));
     return vbslq_f32(vcgezq_s32(i), vreinterpretq_f32_u8(lanes), fill);
+}
+static inline vec_f32 pick_or_zero_f32(index_f32 i, mask_f32 m, vec_f32 a) {
+    return pick_f32(i, m, a, zero_f32());
+}
+static inline vec_f32 pick_else_f32(index_f32 i, mask_f32 m, vec_f32 a, const float *p) {
+    return pick_f32(i, m, a, set_f32(*p));
 }
 static inline vec_f32 pick2_f32(index_f32 i, mask_f32 m, vec_f32 a, vec_f32 b, vec_f32 fill) {
     (void)m;
@@ -152,6 +162,10 @@ static inline vec_f64 keep_f64(vec_f64 v) {
 }
 static inline vec_f64 even_f64(vec_f64 a, vec_f64 b) { return vuzp1q_f64(a, b); }
 static inline vec_f64 odd_f64(vec_f64 a, vec_f64 b) { return vuzp2q_f64(a, b); }
+static inline vec_f64 even_woven_f64(vec_f64 a, vec_f64 b) { return even_f64(a, b); }
+static inline vec_f64 odd_woven_f64(vec_f64 a, vec_f64 b) { return odd_f64(a, b); }
+static inline vec_f64 weave_f64(vec_f64 v) { return v; }
+static inline vec_f64 unweave_f64(vec_f64 v) { return v; }
 static inline vec_f64 zip_low_f64(vec_f64 a, vec_f64 b) { return vzip1q_f64(a, b); }
 static inline vec_f64 zip_high_f64(vec_f64 a, vec_f64 b) { return vzip2q_f64(a, b); }
 typedef int64x2_t index_f64;
@@ -169,6 +183,12 @@ static inline vec_f64 pick_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 fill)
     (void)m;
     const uint8x16_t lanes = vqtbl1q_u8(vreinterpretq_u8_f64(a), bytes_f64(i));
     return vbslq_f64(vcgezq_s64(i), vreinterpretq_f64_u8(lanes), fill);
+}
+static inline vec_f64 pick_or_zero_f64(index_f64 i, mask_f64 m, vec_f64 a) {
+    return pick_f64(i, m, a, zero_f64());
+}
+static inline vec_f64 pick_else_f64(index_f64 i, mask_f64 m, vec_f64 a, const double *p) {
+    return pick_f64(i, m, a, set_f64(*p));
 }
 static inline vec_f64 pick2_f64(index_f64 i, mask_f64 m, vec_f64 a, vec_f64 b, vec_f64 fill) {
     (void)m;

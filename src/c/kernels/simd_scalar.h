@@ -15,11 +15,16 @@
  *   keep_(v)                   v, now in a register: compilers like to read memory again for every use
  *   add_(a, b), fma_(a, b, c)  a + b, a*b + c
  *   even_(a, b), odd_(a, b)    the lanes of even and of odd place of a, b one behind the other
+ *   even_woven_(a, b), odd_woven_(a, b)   the same in an order that costs less: that of weave_, whose first and last lanes
+ *                              are those they were
+ *   weave_(v), unweave_(v)     lanes put into that order, and back
  *   zip_low_(a, b)             lanes of a and b by turns, from the first ones on: the first half of all
  *   zip_high_(a, b)            the second half
  *   index_, load_index_(p)     a lane's number for each lane, read from WIDTH consecutive int32_t
  *   within_(i)                 the mask of the lanes whose number is not negative
  *   pick_(i, m, a, fill)       lanes i of a where m chooses, else those of fill
+ *   pick_or_zero_(i, m, a)     the same with 0 as fill, at less cost
+ *   pick_else_(i, m, a, p)     pick_ with the number at p as fill
  *   pick2_(i, m, a, b, fill)   the same of a, b one behind the other
  *   span_, between_(a, b)      a choice of lanes, a <= l < b; a and b may be anything
  *   load_span_(s, p, fill)     the chosen lanes; the others are those of fill, and their memory is not touched
@@ -90,6 +95,10 @@ static inline float odd_f32(float a, float b) {
     (void)a;
     return b;
 }
+static inline float even_woven_f32(float a, float b) { return even_f32(a, b); }
+static inline float odd_woven_f32(float a, float b) { return odd_f32(a, b); }
+static inline float weave_f32(float v) { return v; }
+static inline float unweave_f32(float v) { return v; }
 typedef int32_t index_f32;
 static inline int32_t load_index_f32(const int32_t *p) { return *p; }
 static inline int within_f32(int32_t i) { return i >= 0; }
@@ -97,6 +106,8 @@ static inline float pick_f32(int32_t i, int m, float a, float fill) {
     (void)i;
     return m ? a : fill;
 }
+static inline float pick_or_zero_f32(int32_t i, int m, float a) { return pick_f32(i, m, a, 0); }
+static inline float pick_else_f32(int32_t i, int m, float a, const float *p) { return pick_f32(i, m, a, *p); }
 static inline float pick2_f32(int32_t i, int m, float a, float b, float fill) { return m ? i ? b : a : fill; }
 typedef int span_f32;
 static inline int between_f32(int64_t from, int64_t to) { return from <= 0 && to > 0; }
@@ -146,6 +157,10 @@ static inline double odd_f64(double a, double b) {
     (void)a;
     return b;
 }
+static inline double even_woven_f64(double a, double b) { return even_f64(a, b); }
+static inline double odd_woven_f64(double a, double b) { return odd_f64(a, b); }
+static inline double weave_f64(double v) { return v; }
+static inline double unweave_f64(double v) { return v; }
 typedef int32_t index_f64;
 static inline int32_t load_index_f64(const int32_t *p) { return *p; }
 static inline int within_f64(int32_t i) { return i >= 0; }
@@ -153,6 +168,8 @@ static inline double pick_f64(int32_t i, int m, double a, double fill) {
     (void)i;
     return m ? a : fill;
 }
+static inline double pick_or_zero_f64(int32_t i, int m, double a) { return pick_f64(i, m, a, 0); }
+static inline double pick_else_f64(int32_t i, int m, double a, const double *p) { return pick_f64(i, m, a, *p); }
 static inline double pick2_f64(int32_t i, int m, double a, double b, double fill) { return m ? i ? b : a : fill; }
 typedef int span_f64;
 static inline int between_f64(int64_t from, int64_t to) { return from <= 0 && to > 0; }

@@ -21,15 +21,16 @@ typedef struct K(stencil_plane) {
 } K(stencil_plane);
 
 /*
- * What the compiler knows of a kernel when it writes it: whether planes are narrow; the filter (0: nothing); the step;
- * whether the dilation is 1; how many weights are held; the tallest and widest tile; and which columns of the filter
+ * What the compiler knows of a kernel when it writes it: whether planes are narrow; whether output columns stand under
+ * the source columns of the same number, as many; the filter (0: nothing); the step; whether the dilation is 1; how many weights are held; the tallest and widest tile; and which columns of the filter
  * reach beyond the ends: those before `left` at the left one, those from `right` on at the right one.
  *
  * At step 2 a line is loaded once, as the even and the odd cells of two vectors, for columns left and left + 1 of the
- * filter. Those before and behind are the same cells a lane further on, but for one.
+ * filter. Those before and behind are the same cells a lane further on, but for one. Cells and sums are woven, see
+ * simd_scalar.h, until the sums are stored.
  */
 typedef struct K(stencil_kind) {
-    int narrow, kh, kw, step, dense, held, rows, vectors, left, right;
+    int narrow, centred, kh, kw, step, dense, held, rows, vectors, left, right;
 } K(stencil_kind);
 
 /*
@@ -56,8 +57,8 @@ typedef struct K(stencil_common) {
     K(stencil_end) left, right;
     int from_left, to_right;
     int64_t last_inside;
-    INDEX up, down; /* the lane before, the lane behind; -1 where there is none */
-    MASK a, b;
+    INDEX up, down; /* where the lane before and the lane behind are, woven; -1: nowhere */
+    SPAN a, b;
     VEC held[12];
 } K(stencil_common);
 
@@ -106,16 +107,16 @@ static ALWAYS_INLINE K(stencil_source) K(stencil_open)(const K(stencil_plane) *c
     line.cells = kind.kh ? at->line[t] : K(stencil_line_at)(c, kind, at->r * kind.step + t);
     line.a = line.b = V(zero)();
     if (kind.narrow) {
-        line.a = V(keep)(V(load_first)(at->common->a, line.cells));
+        line.a = V(keep)(V(load_span)(at->common->a, line.cells, V(set)(c->constant)));
         if (kind.step == 2)
-            line.b = V(keep)(V(load_first)(at->common->b, line.cells + WIDTH));
+            line.b = V(keep)(V(load_span)(at->common->b, line.cells + WIDTH, V(set)(c->constant)));
     }
 #ifndef STENCIL_SHORT
     if (!kind.narrow && kind.kw && kind.step == 2) {
         const REAL *from = line.cells + K(stencil_under)(c->s, kind, at->p[0], kind.left);
         const VEC a = V(load)(from), b = V(load)(from + WIDTH);
-        line.a = V(keep)(V(even)(a, b));
-        line.b = V(keep)(V(odd)(a, b));
+        line.a = V(keep)(V(even_woven)(a, b));
+        line.b = V(keep)(V(odd_woven)(a, b));
     }
 #endif
     return line;
@@ -145,7 +146,7 @@ static ALWAYS_INLINE VEC K(stencil_shifted)(const K(stencil_plane) *c, const K(s
     const REAL *cell = line->cells + K(stencil_under)(c->s, kind, at->p[0], v) + (before ? 0 : 2 * (WIDTH - 1));
     if (ends & (before ? K(stencil_left) : K(stencil_right)))
         cell = end->cell[v] < 0 ? &c->constant : line->cells + end->cell[v];
-    return V(pick)(index, V(within)(index), near, V(set)(*cell));
+    return V(pick_else)(index, V(within)(index), near, cell);
 }
 
 /* The vector at `column`, which may reach beyond an end. */
@@ -191,12 +192,16 @@ static ALWAYS_INLINE VEC K(stencil_cells)(const K(stencil_plane) *c, const K(ste
         return K(stencil_wide_cells)(c, kind, ends, at, line, i, v);
 #endif
     (void)ends;
+    if (kind.centred && v == kind.kw / 2)
+        return line->a;
     const K(stencil_end) *end = &at->common->left;
     const INDEX index = kind.kw ? end->index[v]
                                 : K(stencil_index)(&c->s->left, kind.step, K(stencil_tap)(c, kind, at->p[i], v));
     const MASK within = kind.kw ? end->within[v] : V(within)(index);
-    return kind.step == 1 ? V(pick)(index, within, line->a, V(set)(c->constant))
-                          : V(pick2)(index, within, line->a, line->b, V(set)(c->constant));
+    if (kind.step == 2)
+        return V(pick2)(index, within, line->a, line->b, V(set)(c->constant));
+    return kind.kw ? V(pick_or_zero)(index, within, line->a)
+                   : V(pick)(index, within, line->a, V(set)(c->constant));
 }
 
 /* Adds the terms of filter column v on line t to the sums of rows first .. end-1 of the tile, which read that line. */
@@ -275,7 +280,8 @@ static ALWAYS_INLINE void K(stencil_resume)(const K(stencil_plane) *c, const K(s
         UNROLL for (int i = 0; i < vectors; i++) {
 #ifndef STENCIL_SHORT
             if (!kind.narrow && !((ends & K(stencil_any)) && cols < WIDTH)) {
-                sum[j * vectors + i] = V(load)(from + at->p[i]);
+                const VEC begun = V(load)(from + at->p[i]);
+                sum[j * vectors + i] = kind.kw && kind.step == 2 ? V(weave)(begun) : begun;
                 continue;
             }
 #endif
@@ -301,6 +307,11 @@ static ALWAYS_INLINE void K(stencil_tile)(const K(stencil_plane) *c, const K(ste
         UNROLL for (int i = 0; i < rows * vectors; i++)
             sum[i] = V(clamp)(sum[i], lo, hi);
     }
+#ifndef STENCIL_SHORT
+    if (!kind.narrow && kind.kw && kind.step == 2)
+        UNROLL for (int i = 0; i < rows * vectors; i++)
+            sum[i] = V(unweave)(sum[i]);
+#endif
     REAL *y = c->y + at->r * c->y_pitch;
     UNROLL for (int j = 0; j < rows; j++) {
         UNROLL for (int i = 0; i < vectors; i++) {

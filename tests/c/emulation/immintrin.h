@@ -135,6 +135,15 @@ enum { _CMP_EQ_OQ = 0 };
     } \
     static inline vector mm##_mask_permutexvar_##suffix(vector otherwise, mask m, integers from, vector a) { \
         return mm##_mask_blend_##suffix(m, otherwise, mm##_permutex2var_##suffix(a, from, a)); \
+    } \
+    static inline vector mm##_permutexvar_##suffix(integers from, vector a) { \
+        return mm##_permutex2var_##suffix(a, from, a); \
+    } \
+    static inline vector mm##_maskz_permutexvar_##suffix(mask m, integers from, vector a) { \
+        return mm##_mask_permutexvar_##suffix(mm##_setzero_##suffix(), m, from, a); \
+    } \
+    static inline vector mm##_maskz_permutex2var_##suffix(mask m, vector a, integers from, vector b) { \
+        return mm##_mask_blend_##suffix(m, mm##_setzero_##suffix(), mm##_permutex2var_##suffix(a, from, b)); \
     }
 
 EMULATE(_mm512, ps, float, 16, __m512, __mmask16, __m512i, fmaf)
@@ -147,6 +156,9 @@ EMULATE(_mm, pd, double, 2, __m128d, __mmask8, __m128i, fma)
 /* One vector of four lanes is permuted under another name, with its operands in another order. */
 static inline __m128 _mm_mask_permutevar_ps(__m128 otherwise, __mmask8 m, __m128 a, __m128i from) {
     return _mm_mask_permutexvar_ps(otherwise, m, from, a);
+}
+static inline __m128 _mm_maskz_permutevar_ps(__mmask8 m, __m128 a, __m128i from) {
+    return _mm_maskz_permutexvar_ps(m, from, a);
 }
 
 /* Quarters of a vector: putting them together, and taking every other lane of each. */
@@ -169,6 +181,23 @@ static inline __m128 _mm_mask_permutevar_ps(__m128 otherwise, __mmask8 m, __m128
 
 EMULATE_QUARTERS(ps, 16, __m512, __m128, _mm512_castps128_ps512, _mm512_insertf32x4)
 EMULATE_QUARTERS(pd, 8, __m512d, __m128d, _mm512_castpd128_pd512, _mm512_insertf64x2)
+
+/* Two lanes of each quarter of a, then two of b, by the bits of `which`. */
+static inline __m512 _mm512_shuffle_ps(__m512 a, __m512 b, int which) {
+    __m512 v;
+    for (int l = 0; l < 16; l++) v.lane[l] = (l & 2 ? b : a).lane[l / 4 * 4 + (which >> l % 4 * 2 & 3)];
+    return v;
+}
+
+/* The first lane of a vector, which alone is read from memory, in all lanes that a mask chooses. */
+static inline __m128 _mm_load_ss(const float *p) { return _mm_maskz_loadu_ps(1, p); }
+static inline __m128d _mm_load_sd(const double *p) { return _mm_maskz_loadu_pd(1, p); }
+static inline __m512 _mm512_mask_broadcastss_ps(__m512 otherwise, __mmask16 m, __m128 a) {
+    return _mm512_mask_blend_ps(m, otherwise, _mm512_set1_ps(a.lane[0]));
+}
+static inline __m512d _mm512_mask_broadcastsd_pd(__m512d otherwise, __mmask8 m, __m128d a) {
+    return _mm512_mask_blend_pd(m, otherwise, _mm512_set1_pd(a.lane[0]));
+}
 
 static inline __m512d _mm512_castps_pd(__m512 a) {
     __m512d v;
