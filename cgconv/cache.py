@@ -24,9 +24,6 @@ MOST = 256
 # one in the hand of a thread that the child does not have. Two threads that miss one plan make it twice.
 _plans: dict[tuple[Any, ...], Any] = {}
 
-# Of these exact types, two values that are equal mean the same wherever they are given.
-_CLEAR = frozenset({int, str, type(None)})
-
 
 def plan(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], dtype: np.dtype[Any],
          x_strides: tuple[int, ...] | None, y_strides: tuple[int, ...] | None, threads: Any, stride: Any,
@@ -72,10 +69,14 @@ def _separable(arrays: tuple[Any, ...], words: tuple[Any, ...]) -> SeparablePlan
 def _shared(make: Callable[[tuple[Any, ...], tuple[Any, ...]], P], arrays: tuple[Any, ...],
             words: tuple[Any, ...]) -> P:
     """What `make` makes of these arguments, or has made. Their `arrays` differ in length."""
-    try:
-        found: P | None = _plans.get((arrays, *[word if type(word) in _CLEAR else _part(word) for word in words]))
-    except TypeError:
-        found = None
+    found: P | None
+    if _core.are_clear(words):
+        found = _plans.get((arrays, words))
+    else:
+        try:
+            found = _plans.get((arrays, _parts(words)))
+        except TypeError:
+            found = None
     return found or _new(make, arrays, words)
 
 
@@ -84,7 +85,7 @@ def _new(make: Callable[[tuple[Any, ...], tuple[Any, ...]], P], arrays: tuple[An
     words = tuple([list(word) if type(word) is list else word for word in words])  # which nobody else can change now
     new = make(arrays, words)
     try:
-        key = arrays, *[_part(word) for word in words]
+        key = arrays, _parts(words)
     except TypeError:
         return new
     if len(_plans) >= MOST:
@@ -93,18 +94,15 @@ def _new(make: Callable[[tuple[Any, ...], tuple[Any, ...]], P], arrays: tuple[An
     return new
 
 
-def _part(word: Any) -> Any:
-    """A word as part of a key. TypeError for one that could equal another of another meaning, as True does 1."""
-    kind = type(word)
-    if kind is tuple or kind is list:
-        return tuple(word) if _CLEAR.issuperset(map(type, word)) else tuple([_item(item) for item in word])
-    return _item(word)
+def _parts(words: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Words as part of a key. TypeError for one that could equal another of another meaning, as True does 1."""
+    return tuple([tuple([_item(item) for item in word]) if type(word) in (tuple, list) else _item(word)
+                  for word in words])
 
 
 def _item(word: Any) -> Any:
-    kind = type(word)
-    if kind is float:
-        return kind, struct.pack("d", word)  # which sees the sign of a zero, and the bits of a NaN
-    if kind in _CLEAR:
+    if type(word) is float:
+        return float, struct.pack("d", word)  # which sees the sign of a zero, and the bits of a NaN
+    if _core.are_clear((word,)):
         return word
     raise TypeError

@@ -16,6 +16,22 @@ def bytes_to_line(const unsigned char[::1] memory not None):
     return -<size_t>&memory[0] % CACHE_LINE
 
 
+cdef inline bint is_clear(word):
+    return word is None or type(word) is int or type(word) is str
+
+
+def are_clear(tuple words not None):
+    """Whether two such words that are equal mean the same: all are int, str, None, or tuples of these."""
+    for word in words:
+        if type(word) is tuple:
+            for item in <tuple>word:
+                if not is_clear(item):
+                    return False
+        elif not is_clear(word):
+            return False
+    return True
+
+
 def get_num_threads():
     return cgconv_get_num_threads()
 
