@@ -12,8 +12,12 @@
 enum {
     PLANE_BYTES = 262144, /* of turned planes, so that source and destination stay in a near cache */
     TASKS = 4,            /* vectors of channels, at least, for threads to share */
-    TURN = 24,            /* multiply-adds that take as long as turning a vector in and one out */
-    ENDS = 9, LOOPS = 30, /* the same, for a vector of a stencil: whose filter has a kernel, or not */
+    TURN = 24,            /* multiply-adds that take as long as turning a vector in and one out; */
+    START = 800,          /* as beginning a task; */
+    ENDS = 2,             /* as the ends of a vector of a stencil whose filter has a kernel; */
+    PAIRS = 9,            /* at step 2; */
+    LOOPS = 30,           /* whose filter has none */
+    LOW = 7,              /* rows that a stencil takes at a time; fewer one by one */
 };
 
 /* Taps of output rows that meet more than padding with zeros, which takes next to no time, of all. */
@@ -32,24 +36,23 @@ static double met(const cgc_correlation *c) {
 
 /* How long an output row takes here, in vectors of multiply-adds, as measured with AVX-512. */
 static double cost(const cgc_correlation *c, int64_t width) {
-    return (double)c->cols / (double)width * (met(c) * (double)(c->ku * c->kv) + TURN);
+    return ((double)c->cols * (met(c) * (double)(c->ku * c->kv) + TURN) + (double)START / (double)cgc_max(1, c->rows)) /
+           (double)width;
 }
 
 /*
- * And by the stencil. Rows shorter than a vector have shorter vectors, down to a quarter; and those that it cannot
- * read where they stand are copied first.
+ * And by the stencil. Rows shorter than half a vector have shorter vectors, which take more than their share; and those
+ * that it cannot read where they stand are copied first.
  */
 static double stencil_cost(cgc_correlation c, int64_t width) {
     const int64_t side = c.ku == c.kv ? c.ku : 0;
     const int dense = c.c_v == 1 || c.c_v == -1;
     const int known = (side == 3 && (dense || c.cols > width)) || (dense && (side == 5 || (side == 7 && c.c_j == 1)));
-    const int64_t least = width >= 4 ? width / 4 : width;
-    double vectors = (double)cgc_ceil_div(c.cols, width);
-    for (int64_t lanes = least; lanes < width; lanes *= 2)
-        if (c.cols <= lanes && vectors == 1) vectors = (double)lanes / (double)width;
+    double vectors = 2 * c.cols <= width ? .75 : (double)cgc_ceil_div(c.cols, width);
+    if (c.rows < LOW) vectors *= 1.7;
     if (c.c_v < 0) c.c0 += (c.kv - 1) * c.c_v, c.c_v = -c.c_v;
     if (c.cols > width && !cgc_fringe_serves(&c, (int)width)) vectors *= 2;
-    return vectors * (1.2 * (double)(c.ku * c.kv) + (known ? ENDS : LOOPS));
+    return vectors * (1.1 * (double)(c.ku * c.kv) + (!known ? LOOPS : c.c_j == 1 ? ENDS : PAIRS));
 }
 
 static int64_t bytes_of(int64_t cells, const cgc_geometry *s, const cgc_kernels *kernels) {

@@ -90,7 +90,9 @@ static inline vec_f32 odd_f32(vec_f32 a, vec_f32 b) {
 }
 static inline vec_f32 even_woven_f32(vec_f32 a, vec_f32 b) { return _mm256_shuffle_ps(a, b, 0x88); }
 static inline vec_f32 odd_woven_f32(vec_f32 a, vec_f32 b) { return _mm256_shuffle_ps(a, b, 0xdd); }
-static inline vec_f32 unweave_f32(vec_f32 v) { return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8)); }
+static inline vec_f32 unweave_f32(vec_f32 v) {
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8));
+}
 static inline vec_f32 weave_f32(vec_f32 v) { return unweave_f32(v); }
 static inline vec_f32 zip_low_f32(vec_f32 a, vec_f32 b) {
     return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20);

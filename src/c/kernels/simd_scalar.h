@@ -15,9 +15,8 @@
  *   keep_(v)                   v, now in a register: compilers like to read memory again for every use
  *   add_(a, b), fma_(a, b, c)  a + b, a*b + c
  *   even_(a, b), odd_(a, b)    the lanes of even and of odd place of a, b one behind the other
- *   even_woven_(a, b), odd_woven_(a, b)   the same in an order that costs less: that of weave_, whose first and last lanes
- *                              are those they were
- *   weave_(v), unweave_(v)     lanes put into that order, and back
+ *   even_woven_(a, b), odd_woven_(a, b)   the same in the order of weave_, which costs less
+ *   weave_(v), unweave_(v)     lanes put into that order, of which the first and the last stay, and back
  *   zip_low_(a, b)             lanes of a and b by turns, from the first ones on: the first half of all
  *   zip_high_(a, b)            the second half
  *   index_, load_index_(p)     a lane's number for each lane, read from WIDTH consecutive int32_t

@@ -19,7 +19,8 @@
 /*
  * Where the lanes of vectors at one end of a line come from. Column t has the entry cells[t - first] (step 1), or
  * cells[(t - first) / 2 + (t - first) % 2 * odd] (step 2): e < lanes is column a + e, e < 2*lanes column
- * b + e - lanes, and -1 the constant. Of a narrow line the constant is column `width` if the vectors have a lane for it.
+ * b + e - lanes, and -1 the constant. Of a narrow line the constant is column `width`, if the vectors have a lane for
+ * it.
  */
 typedef struct cgc_fringe {
     const int32_t *cells;

@@ -13,63 +13,83 @@
  */
 #include "stencil_walk_template.h"
 
-/*
- * KERNEL(name, what is known): computes everything, or nothing if it cannot serve. It works on a copy of what it is
- * told, which no store to y can change.
- */
 typedef int K(stencil_fn)(const cgc_stencil *s);
 
+/* Rows that tiles of so many compute twice, of all rows that share lines. */
+static ALWAYS_INLINE int64_t K(stencil_over)(const cgc_stencil *s, int64_t tile) {
+    const int64_t rows = s->rows / s->dilation_h;
+    return (tile - rows % tile) % tile;
+}
+
+/*
+ * KERNEL(name, what is known): computes everything, or nothing if it cannot serve. It works on a copy of what it is
+ * told, which no store to y can change. EITHER(name, a, b, ...): in tiles a rows high, or b if those leave fewer over.
+ */
 #define KERNEL(name, ...) \
     static int K(name)(const cgc_stencil *stencil) { \
         const cgc_stencil s = *stencil; \
         return K(stencil_planes)(&s, (K(stencil_kind)){__VA_ARGS__}); \
     }
+#define EITHER(name, a, b, ...) \
+    KERNEL(name##_##a, .rows = a, __VA_ARGS__) \
+    KERNEL(name##_##b, .rows = b, __VA_ARGS__) \
+    static int K(name)(const cgc_stencil *s) { \
+        return (K(stencil_over)(s, b) < K(stencil_over)(s, a) ? K(name##_##b) : K(name##_##a))(s); \
+    }
 
 #define FILTER(k, s) .kh = k, .kw = k, .step = s
 #define BEYOND(l, r) .left = l, .right = r
-#define TILE(r, v) .rows = r, .vectors = v
 
 #if REGISTERS >= 32
 #define TALL 7
 #define HELD(n) .held = n
+#define CENTRED(name, ...) EITHER(name, 7, 8, .narrow = 1, .centred = 1, .dense = 1, __VA_ARGS__)
+#define DENSE(name, ...) EITHER(name, 7, 8, .dense = 1, __VA_ARGS__)
+#define DILATED(name, ...) EITHER(name, 7, 6, __VA_ARGS__)
 #else
 #define TALL 6
 #define HELD(n) .held = 0
+#define CENTRED(name, ...) KERNEL(name, .narrow = 1, .centred = 1, .dense = 1, .rows = 7, __VA_ARGS__)
+#define DENSE(name, ...) EITHER(name, 6, 5, .dense = 1, __VA_ARGS__)
+#define DILATED(name, ...) EITHER(name, 6, 5, __VA_ARGS__)
 #endif
 
 #if REGISTERS >= 16
-KERNEL(centred_3_1, .narrow = 1, .centred = 1, .dense = 1, FILTER(3, 1), TILE(7, 1), HELD(9))
-KERNEL(centred_5_1, .narrow = 1, .centred = 1, .dense = 1, FILTER(5, 1), TILE(7, 1))
-KERNEL(centred_7_1, .narrow = 1, .centred = 1, .dense = 1, FILTER(7, 1), TILE(7, 1))
-KERNEL(narrow_3_1, .narrow = 1, .dense = 1, FILTER(3, 1), TILE(7, 1), HELD(9))
-KERNEL(narrow_3_2, .narrow = 1, .dense = 1, FILTER(3, 2), TILE(7, 1), HELD(9))
-KERNEL(narrow_5_1, .narrow = 1, .dense = 1, FILTER(5, 1), TILE(7, 1))
-KERNEL(narrow_5_2, .narrow = 1, .dense = 1, FILTER(5, 2), TILE(7, 1))
-KERNEL(narrow_7_1, .narrow = 1, .dense = 1, FILTER(7, 1), TILE(7, 1))
+CENTRED(centred_3_1, FILTER(3, 1), HELD(9))
+CENTRED(centred_5_1, FILTER(5, 1))
+CENTRED(centred_7_1, FILTER(7, 1))
+KERNEL(narrow_3_1, .narrow = 1, .dense = 1, FILTER(3, 1), .rows = 7, HELD(9))
+KERNEL(narrow_3_2, .narrow = 1, .dense = 1, FILTER(3, 2), .rows = 7, HELD(9))
+KERNEL(narrow_5_1, .narrow = 1, .dense = 1, FILTER(5, 1), .rows = 7)
+KERNEL(narrow_5_2, .narrow = 1, .dense = 1, FILTER(5, 2), .rows = 7)
+KERNEL(narrow_7_1, .narrow = 1, .dense = 1, FILTER(7, 1), .rows = 7)
 #endif
-KERNEL(narrow_any_1, .narrow = 1, .step = 1, TILE(4, 1))
-KERNEL(narrow_any_2, .narrow = 1, .step = 2, TILE(2, 1))
+KERNEL(narrow_any_1, .narrow = 1, .step = 1, .rows = 4)
+KERNEL(narrow_any_2, .narrow = 1, .step = 2, .rows = 2)
 
 #ifndef STENCIL_SHORT
 #if REGISTERS >= 16
-KERNEL(wide_3_1, FILTER(3, 1), TILE(TALL, 1), BEYOND(1, 2), .dense = 1, HELD(9))
-KERNEL(wide_3_dilated, FILTER(3, 1), TILE(TALL - 1, 1), BEYOND(1, 2), HELD(9))
-KERNEL(wide_3_dilated_tall, FILTER(3, 1), TILE(TALL, 1), BEYOND(1, 2), HELD(9))
-KERNEL(wide_3_2, FILTER(3, 2), TILE(TALL, 1), BEYOND(1, 3), .dense = 1, HELD(9))
-KERNEL(wide_3_2_valid, FILTER(3, 2), TILE(TALL, 1), BEYOND(0, 2), .dense = 1, HELD(9))
-KERNEL(wide_5_1, FILTER(5, 1), TILE(TALL, 1), BEYOND(2, 3), .dense = 1, HELD(12))
-KERNEL(wide_5_2, FILTER(5, 2), TILE(TALL, 1), BEYOND(2, 4), .dense = 1, HELD(12))
-KERNEL(wide_5_2_valid, FILTER(5, 2), TILE(TALL, 1), BEYOND(1, 3), .dense = 1, HELD(12))
-KERNEL(wide_7_1, FILTER(7, 1), TILE(TALL, 1), BEYOND(3, 4), .dense = 1, HELD(10))
+DENSE(wide_3_1, FILTER(3, 1), BEYOND(1, 2), HELD(9))
+DENSE(wide_5_1, FILTER(5, 1), BEYOND(2, 3), HELD(12))
+DENSE(wide_7_1, FILTER(7, 1), BEYOND(3, 4), HELD(10))
+DILATED(wide_3_dilated, FILTER(3, 1), BEYOND(1, 2), HELD(9))
+KERNEL(wide_3_2, FILTER(3, 2), .rows = TALL, BEYOND(1, 3), .dense = 1, HELD(9))
+KERNEL(wide_3_2_valid, FILTER(3, 2), .rows = TALL, BEYOND(0, 2), .dense = 1, HELD(9))
+KERNEL(wide_5_2, FILTER(5, 2), .rows = TALL, BEYOND(2, 4), .dense = 1, HELD(12))
+KERNEL(wide_5_2_valid, FILTER(5, 2), .rows = TALL, BEYOND(1, 3), .dense = 1, HELD(12))
 #endif
-KERNEL(wide_tall_1, .step = 1, TILE(TALL, 2))
-KERNEL(wide_any_1, .step = 1, TILE(4, 2))
-KERNEL(wide_any_2, .step = 2, TILE(2, 2))
+KERNEL(wide_tall_1, .step = 1, .rows = TALL)
+KERNEL(wide_any_1, .step = 1, .rows = 4)
+KERNEL(wide_any_2, .step = 2, .rows = 2)
 #endif
+#undef TALL
 #undef KERNEL
+#undef EITHER
+#undef CENTRED
+#undef DENSE
+#undef DILATED
 #undef FILTER
 #undef BEYOND
-#undef TILE
 #undef HELD
 
 static K(stencil_fn) *K(stencil_choose_narrow)(const cgc_stencil *s) {
@@ -90,13 +110,6 @@ static K(stencil_fn) *K(stencil_choose_narrow)(const cgc_stencil *s) {
 
 #ifndef STENCIL_SHORT
 #if REGISTERS >= 16
-/* A 3x3 filter dilated, whose rows fall into classes: in tiles as high as leave the fewest rows over. */
-static int K(stencil_run_dilated)(const cgc_stencil *s) {
-    const int64_t rows = s->rows / s->dilation_h, over_tall = (TALL - rows % TALL) % TALL;
-    const int64_t over = (TALL - 1 - rows % (TALL - 1)) % (TALL - 1);
-    return (over_tall > over ? K(wide_3_dilated) : K(wide_3_dilated_tall))(s) || K(wide_3_dilated)(s);
-}
-
 /* If there is a kernel that knows the filter. */
 static int K(stencil_run_known)(const cgc_stencil *s) {
     static const struct { /* best first */
@@ -109,7 +122,7 @@ static int K(stencil_run_known)(const cgc_stencil *s) {
     if (s->kh != s->kw)
         return 0;
     if (s->dilation_h != 1 || s->dilation_w != 1)
-        return s->kh == 3 && s->step == 1 && K(stencil_run_dilated)(s);
+        return s->kh == 3 && s->step == 1 && K(wide_3_dilated)(s);
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (s->kh == known[i].size && s->step == known[i].step && known[i].run(s))
             return 1;
@@ -135,4 +148,3 @@ static void K(stencil_run)(const cgc_stencil *s) {
 #endif
     K(stencil_choose_narrow)(s)(s);
 }
-#undef TALL

@@ -22,15 +22,16 @@ typedef struct K(stencil_plane) {
 
 /*
  * What the compiler knows of a kernel when it writes it: whether planes are narrow; whether output columns stand under
- * the source columns of the same number, as many; the filter (0: nothing); the step; whether the dilation is 1; how many weights are held; the tallest and widest tile; and which columns of the filter
- * reach beyond the ends: those before `left` at the left one, those from `right` on at the right one.
+ * the source columns of the same number, as many; the filter (0: nothing); the step; whether the dilation is 1; how
+ * many weights are held; how high tiles are; and which columns of the filter reach beyond the ends: those before `left`
+ * at the left one, those from `right` on at the right one.
  *
  * At step 2 a line is loaded once, as the even and the odd cells of two vectors, for columns left and left + 1 of the
  * filter. Those before and behind are the same cells a lane further on, but for one. Cells and sums are woven, see
  * simd_scalar.h, until the sums are stored.
  */
 typedef struct K(stencil_kind) {
-    int narrow, centred, kh, kw, step, dense, held, rows, vectors, left, right;
+    int narrow, centred, kh, kw, step, dense, held, rows, left, right;
 } K(stencil_kind);
 
 /*
