@@ -279,14 +279,20 @@ static int K(finite)(const void *x_, int64_t count) {
     return 1;
 }
 
-/* A whole block of rows and columns. */
-static ALWAYS_INLINE void K(transpose_block)(const REAL *x, ptrdiff_t x_pitch, REAL *y, ptrdiff_t y_pitch) {
-    VEC t[WIDTH];
+/* WIDTH rows of TURNED columns. */
+static ALWAYS_INLINE void K(transpose_strip)(const REAL *x, ptrdiff_t x_pitch, REAL *y, ptrdiff_t y_pitch) {
+    VEC t[TURNED];
     V(load_turned)(x, x_pitch, t);
+    UNROLL for (int j = 0; j < TURNED; j++)
+        V(store)(y + j * y_pitch, t[j]);
+}
+
+/* WIDTH rows and columns. */
+static ALWAYS_INLINE void K(transpose_block)(const REAL *x, ptrdiff_t x_pitch, REAL *y, ptrdiff_t y_pitch) {
     UNROLL for (int i = 0; i < WIDTH; i++) /* the block below is next, or what a later call turns */
         PREFETCH(x + (i + WIDTH) * x_pitch);
-    UNROLL for (int j = 0; j < WIDTH; j++, y += y_pitch)
-        V(store)(y, t[j]);
+    UNROLL for (int j = 0; j < WIDTH; j += TURNED)
+        K(transpose_strip)(x + j, x_pitch, y + j * y_pitch, y_pitch);
 }
 
 /* A block of `rows` x `cols`, by way of a whole one. */
@@ -294,28 +300,34 @@ static void K(transpose_part)(int64_t rows, int64_t cols, const REAL *x, ptrdiff
                               ptrdiff_t y_pitch) {
     const MASK wide = V(first)(cols), high = V(first)(rows);
     REAL block[WIDTH * WIDTH] = {0};
-    VEC t[WIDTH];
     for (int64_t i = 0; i < rows; i++, x += x_pitch)
         V(store)(block + i * WIDTH, V(load_first)(wide, x));
-    V(load_turned)(block, WIDTH, t);
-    UNROLL for (int j = 0; j < WIDTH; j++, y += y_pitch)
-        if (j < cols)
-            V(store_first)(high, y, t[j]);
+    for (int64_t j = 0; j < cols; j += TURNED) {
+        VEC t[TURNED];
+        V(load_turned)(block + j, WIDTH, t);
+        UNROLL for (int i = 0; i < TURNED; i++, y += y_pitch)
+            if (j + i < cols)
+                V(store_first)(high, y, t[i]);
+    }
 }
 
-/* Blocks; where rows or columns do not fill the last one, it moves back. */
+/* Blocks, or strips of few columns; where rows or columns do not fill the last one, it moves back. */
 static void K(transpose)(int64_t rows, int64_t cols, const void *x_, ptrdiff_t x_pitch, void *y_, ptrdiff_t y_pitch) {
     const REAL *x = x_;
     REAL *y = y_;
+    const int64_t wide = rows < WIDTH || cols >= WIDTH ? WIDTH : TURNED;
     for (int64_t i = 0; i < rows; i += WIDTH)
-        for (int64_t j = 0; j < cols; j += WIDTH) {
+        for (int64_t j = 0; j < cols; j += wide) {
             const int64_t r = rows - i < WIDTH && rows >= WIDTH ? rows - WIDTH : i;
-            const int64_t c = cols - j < WIDTH && cols >= WIDTH ? cols - WIDTH : j;
-            if (rows >= WIDTH && cols >= WIDTH)
-                K(transpose_block)(x + r * x_pitch + c, x_pitch, y + c * y_pitch + r, y_pitch);
+            const int64_t c = cols - j < wide && cols >= wide ? cols - wide : j;
+            const REAL *from = x + r * x_pitch + c;
+            REAL *to = y + c * y_pitch + r;
+            if (rows < WIDTH || cols < wide)
+                K(transpose_part)(rows < WIDTH ? rows : WIDTH, cols < wide ? cols : wide, from, x_pitch, to, y_pitch);
+            else if (cols >= WIDTH)
+                K(transpose_block)(from, x_pitch, to, y_pitch);
             else
-                K(transpose_part)(rows < WIDTH ? rows : WIDTH, cols < WIDTH ? cols : WIDTH, x + r * x_pitch + c,
-                                  x_pitch, y + c * y_pitch + r, y_pitch);
+                K(transpose_strip)(from, x_pitch, to, y_pitch);
         }
 }
 

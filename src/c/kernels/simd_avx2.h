@@ -59,22 +59,21 @@ static inline void store_lanes_f32(float *p, vec_f32 v, int64_t from, int64_t co
         p[l] = lane[from + l];
 }
 /* Lane half b of t[i] comes from row 4*b + i, so that halves need no exchange afterwards. */
+enum { TURNED_f32 = 4 };
 static inline void load_turned_f32(const float *p, ptrdiff_t d, vec_f32 *v) {
-    for (int q = 0; q < WIDTH_f32; q += 4) {
-        vec_f32 t[4];
-        for (int i = 0; i < 4; i++) {
-            const float *from = p + i * d + q;
-            t[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from)), _mm_loadu_ps(from + 4 * d), 1);
-        }
-        const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(t[0], t[1]));
-        const __m256d b = _mm256_castps_pd(_mm256_unpackhi_ps(t[0], t[1]));
-        const __m256d e = _mm256_castps_pd(_mm256_unpacklo_ps(t[2], t[3]));
-        const __m256d f = _mm256_castps_pd(_mm256_unpackhi_ps(t[2], t[3]));
-        v[q] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, e));
-        v[q + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, e));
-        v[q + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(b, f));
-        v[q + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(b, f));
+    vec_f32 t[4];
+    for (int i = 0; i < 4; i++) {
+        const float *from = p + i * d;
+        t[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from)), _mm_loadu_ps(from + 4 * d), 1);
     }
+    const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(t[0], t[1]));
+    const __m256d b = _mm256_castps_pd(_mm256_unpackhi_ps(t[0], t[1]));
+    const __m256d e = _mm256_castps_pd(_mm256_unpacklo_ps(t[2], t[3]));
+    const __m256d f = _mm256_castps_pd(_mm256_unpackhi_ps(t[2], t[3]));
+    v[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, e));
+    v[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, e));
+    v[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(b, f));
+    v[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(b, f));
 }
 static inline vec_f32 keep_f32(vec_f32 v) {
     KEEP(v);
@@ -168,16 +167,15 @@ static inline void store_lanes_f64(double *p, vec_f64 v, int64_t from, int64_t c
     for (int64_t l = 0; l < count; l++)
         p[l] = lane[from + l];
 }
+enum { TURNED_f64 = 2 };
 static inline void load_turned_f64(const double *p, ptrdiff_t d, vec_f64 *v) {
-    for (int q = 0; q < WIDTH_f64; q += 2) {
-        vec_f64 t[2];
-        for (int i = 0; i < 2; i++) {
-            const double *from = p + i * d + q;
-            t[i] = _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(from)), _mm_loadu_pd(from + 2 * d), 1);
-        }
-        v[q] = _mm256_unpacklo_pd(t[0], t[1]);
-        v[q + 1] = _mm256_unpackhi_pd(t[0], t[1]);
+    vec_f64 t[2];
+    for (int i = 0; i < 2; i++) {
+        const double *from = p + i * d;
+        t[i] = _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(from)), _mm_loadu_pd(from + 2 * d), 1);
     }
+    v[0] = _mm256_unpacklo_pd(t[0], t[1]);
+    v[1] = _mm256_unpackhi_pd(t[0], t[1]);
 }
 static inline vec_f64 keep_f64(vec_f64 v) {
     KEEP(v);

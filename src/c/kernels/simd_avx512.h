@@ -32,25 +32,24 @@ static inline void store_lanes_f32(float *p, vec_f32 v, int64_t from, int64_t co
     _mm512_mask_storeu_ps(p - from, (mask_f32)(((UINT32_C(1) << count) - 1) << from), v);
 }
 /* Lane quarter b of t[i] comes from row 4*b + i, so that quarters need no exchange afterwards. */
+enum { TURNED_f32 = 4 };
 static inline void load_turned_f32(const float *p, ptrdiff_t d, vec_f32 *v) {
-    for (int q = 0; q < WIDTH_f32; q += 4) {
-        vec_f32 t[4];
-        for (int i = 0; i < 4; i++) {
-            const float *from = p + i * d + q;
-            t[i] = _mm512_castps128_ps512(_mm_loadu_ps(from));
-            t[i] = _mm512_insertf32x4(t[i], _mm_loadu_ps(from + 4 * d), 1);
-            t[i] = _mm512_insertf32x4(t[i], _mm_loadu_ps(from + 8 * d), 2);
-            t[i] = _mm512_insertf32x4(t[i], _mm_loadu_ps(from + 12 * d), 3);
-        }
-        const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(t[0], t[1]));
-        const __m512d b = _mm512_castps_pd(_mm512_unpackhi_ps(t[0], t[1]));
-        const __m512d e = _mm512_castps_pd(_mm512_unpacklo_ps(t[2], t[3]));
-        const __m512d f = _mm512_castps_pd(_mm512_unpackhi_ps(t[2], t[3]));
-        v[q] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, e));
-        v[q + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, e));
-        v[q + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, f));
-        v[q + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, f));
+    vec_f32 t[4];
+    for (int i = 0; i < 4; i++) {
+        const float *from = p + i * d;
+        t[i] = _mm512_castps128_ps512(_mm_loadu_ps(from));
+        t[i] = _mm512_insertf32x4(t[i], _mm_loadu_ps(from + 4 * d), 1);
+        t[i] = _mm512_insertf32x4(t[i], _mm_loadu_ps(from + 8 * d), 2);
+        t[i] = _mm512_insertf32x4(t[i], _mm_loadu_ps(from + 12 * d), 3);
     }
+    const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(t[0], t[1]));
+    const __m512d b = _mm512_castps_pd(_mm512_unpackhi_ps(t[0], t[1]));
+    const __m512d e = _mm512_castps_pd(_mm512_unpacklo_ps(t[2], t[3]));
+    const __m512d f = _mm512_castps_pd(_mm512_unpackhi_ps(t[2], t[3]));
+    v[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, e));
+    v[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, e));
+    v[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, f));
+    v[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, f));
 }
 static inline vec_f32 keep_f32(vec_f32 v) {
     KEEP(v);
@@ -126,19 +125,18 @@ static inline void store_first_f64(mask_f64 m, double *p, vec_f64 v) { _mm512_ma
 static inline void store_lanes_f64(double *p, vec_f64 v, int64_t from, int64_t count) {
     _mm512_mask_storeu_pd(p - from, (mask_f64)(((UINT32_C(1) << count) - 1) << from), v);
 }
+enum { TURNED_f64 = 2 };
 static inline void load_turned_f64(const double *p, ptrdiff_t d, vec_f64 *v) {
-    for (int q = 0; q < WIDTH_f64; q += 2) {
-        vec_f64 t[2];
-        for (int i = 0; i < 2; i++) {
-            const double *from = p + i * d + q;
-            t[i] = _mm512_castpd128_pd512(_mm_loadu_pd(from));
-            t[i] = _mm512_insertf64x2(t[i], _mm_loadu_pd(from + 2 * d), 1);
-            t[i] = _mm512_insertf64x2(t[i], _mm_loadu_pd(from + 4 * d), 2);
-            t[i] = _mm512_insertf64x2(t[i], _mm_loadu_pd(from + 6 * d), 3);
-        }
-        v[q] = _mm512_unpacklo_pd(t[0], t[1]);
-        v[q + 1] = _mm512_unpackhi_pd(t[0], t[1]);
+    vec_f64 t[2];
+    for (int i = 0; i < 2; i++) {
+        const double *from = p + i * d;
+        t[i] = _mm512_castpd128_pd512(_mm_loadu_pd(from));
+        t[i] = _mm512_insertf64x2(t[i], _mm_loadu_pd(from + 2 * d), 1);
+        t[i] = _mm512_insertf64x2(t[i], _mm_loadu_pd(from + 4 * d), 2);
+        t[i] = _mm512_insertf64x2(t[i], _mm_loadu_pd(from + 6 * d), 3);
     }
+    v[0] = _mm512_unpacklo_pd(t[0], t[1]);
+    v[1] = _mm512_unpackhi_pd(t[0], t[1]);
 }
 static inline vec_f64 keep_f64(vec_f64 v) {
     KEEP(v);

@@ -53,6 +53,7 @@ static inline void store_lanes_f32(float *p, vec_f32 v, int64_t from, int64_t co
     for (int64_t l = 0; l < count; l++)
         p[l] = lane[from + l];
 }
+enum { TURNED_f32 = 4 };
 static inline void load_turned_f32(const float *p, ptrdiff_t d, vec_f32 *v) {
     const float32x4_t r0 = vld1q_f32(p), r1 = vld1q_f32(p + d), r2 = vld1q_f32(p + 2 * d), r3 = vld1q_f32(p + 3 * d);
     const float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(r0, r1)), b = vreinterpretq_f64_f32(vtrn2q_f32(r0, r1));
@@ -151,6 +152,7 @@ static inline void store_lanes_f64(double *p, vec_f64 v, int64_t from, int64_t c
     for (int64_t l = 0; l < count; l++)
         p[l] = lane[from + l];
 }
+enum { TURNED_f64 = 2 };
 static inline void load_turned_f64(const double *p, ptrdiff_t d, vec_f64 *v) {
     const float64x2_t r0 = vld1q_f64(p), r1 = vld1q_f64(p + d);
     v[0] = vtrn1q_f64(r0, r1);

@@ -11,7 +11,8 @@
  *   load_first_(m, p)          the chosen lanes; the others are 0, and their memory is not touched
  *   store_first_(m, p, v)      the same way out
  *   store_lanes_(p, v, l, n)   n lanes of v from lane l on, to n consecutive numbers; 1 <= n, l + n <= WIDTH
- *   load_turned_(p, d, v)      WIDTH rows of WIDTH numbers, d apart: lane i of v[j] is p[i*d + j]
+ *   load_turned_(p, d, v)      WIDTH rows of TURNED_ numbers, d apart: lane i of v[j] is p[i*d + j]; TURNED_ is a
+ *                              divisor of WIDTH
  *   keep_(v)                   v, now in a register: compilers like to read memory again for every use
  *   add_(a, b), fma_(a, b, c)  a + b, a*b + c
  *   even_(a, b), odd_(a, b)    the lanes of even and of odd place of a, b one behind the other
@@ -73,6 +74,7 @@ static inline void store_lanes_f32(float *p, float v, int64_t from, int64_t coun
     (void)from, (void)count;
     *p = v;
 }
+enum { TURNED_f32 = 1 };
 static inline void load_turned_f32(const float *p, ptrdiff_t d, float *v) {
     (void)d;
     v[0] = *p;
@@ -135,6 +137,7 @@ static inline void store_lanes_f64(double *p, double v, int64_t from, int64_t co
     (void)from, (void)count;
     *p = v;
 }
+enum { TURNED_f64 = 1 };
 static inline void load_turned_f64(const double *p, ptrdiff_t d, double *v) {
     (void)d;
     v[0] = *p;

@@ -15,7 +15,7 @@
  *   REAL      float or double
  *   LANES     CGC_LANES_F32 or CGC_LANES_F64
  *   GRADE     DTYPE; in stencil_ and gradient_template.h also the dtype's shorter vectors
- *   V(word)   that word of the vocabulary in this grade; VEC, MASK, INDEX, SPAN, WIDTH are V(vec), V(mask) ...
+ *   V(word)   that word of the vocabulary in this grade; VEC, MASK, INDEX, SPAN, WIDTH, TURNED are V(vec), V(mask) ...
  *   K(word)   the name of a kernel in this grade and instruction set: K(gemm) is cgc_gemm_f32_avx2
  *   UNROLL, ALWAYS_INLINE   with them the loops of a constant count vanish, and the arrays they index become registers
  */
@@ -38,6 +38,7 @@
 #define INDEX V(index)
 #define SPAN V(span)
 #define WIDTH V(WIDTH)
+#define TURNED V(TURNED)
 
 /* Makes the compiler load anew what p points at, where it would keep more of it than fits the registers. */
 #ifdef __GNUC__
