@@ -9,14 +9,16 @@
 
 static int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
-/* Whether the product takes this term. */
-static int takes(const cgc_product *p, int64_t i) {
+/* Whether column c of the product takes this term. */
+static int takes(const cgc_product *p, int64_t i, int64_t c) {
     if (p->planes == 0) return 1;
-    for (int64_t a = 0; a < p->planes; a++)
-        for (int64_t b = 0; b < p->runs; b++) {
-            const int64_t first = p->first + a * p->plane + b * p->run_step;
-            if (i >= first && i < first + p->run) return 1;
-        }
+    const int edge = (c == 0 ? CGC_EDGE_FIRST : 0) | (c == 1 ? CGC_EDGE_SECOND : 0) |
+                     (c == p->cols - 1 ? CGC_EDGE_LAST : 0) | (c == p->cols - 2 ? CGC_EDGE_LAST_BUT_ONE : 0);
+    if (p->edges && (p->skips[i] & p->edges & edge)) return 0;
+    for (int64_t a = 0; a < p->planes; a++) {
+        const int64_t first = p->first + a * p->plane;
+        if (i >= first && i < first + p->run) return 1;
+    }
     return 0;
 }
 
@@ -24,7 +26,7 @@ static int takes(const cgc_product *p, int64_t i) {
 static double sum_of(const bench *t, const cgc_product *p, int64_t j, int64_t r, int64_t c) {
     double sum = p->bias ? get(t->dtype, p->bias, j) : 0;
     for (int64_t i = 0; i < p->k; i++)
-        if (takes(p, i))
+        if (takes(p, i, c))
             sum = chain(t, sum, p->w, j * p->w_m + i * p->w_k, p->x, p->off[i] + r * p->x_row + c * p->x_col);
     return sum;
 }
@@ -89,27 +91,36 @@ static void test_outputs_of(bench *t, int64_t m, int64_t rows, int64_t cols) {
     check_output(t);
 }
 
-/* Of each plane some of the runs, and of each of these one of its two terms. */
+/* Of each plane some of the terms, and some of these not at the edges of the row. */
 static void test_terms_left_out_of(bench *t, int all_zero) {
     static const char nothing[1 << 14];
+    unsigned char skips[TAPS];
     const int64_t width = t->kernels->width, m = rng_range(&t->random, 1, 2 * width), wide = round_up(m, width);
-    const int64_t planes = rng_range(&t->random, 1, 3), all = rng_range(&t->random, 1, 3), k = planes * all * 2;
-    const int64_t cols = rng_range(&t->random, 1, 20), runs = rng_range(&t->random, 1, all);
-    CASE(t, "gemm_outputs m=%lld cols=%lld, %lld planes of %lld runs of %lld, zero=%d", (long long)m, (long long)cols,
-         (long long)planes, (long long)runs, (long long)all, all_zero);
+    const int64_t planes = rng_range(&t->random, 1, 3), plane = rng_range(&t->random, 1, 6), k = planes * plane;
+    const int64_t run = rng_chance(&t->random, 50) ? plane : rng_range(&t->random, 0, plane);
+    const int64_t first = rng_range(&t->random, 0, plane - run), cols = rng_range(&t->random, 1, 33);
+    const int edges = rng_chance(&t->random, 30) ? 0 : (int)rng_range(&t->random, 0, 15);
+    CASE(t, "gemm_outputs m=%lld cols=%lld, %lld planes of %lld, of which %lld from %lld on, edges=%d zero=%d",
+         (long long)m, (long long)cols, (long long)planes, (long long)plane, (long long)run, (long long)first, edges,
+         all_zero);
     const int64_t length = draw_offsets(t, k, cols);
     const size_t bias_size = (size_t)wide * t->size, w_size = (size_t)k * bias_size;
+    for (int64_t i = 0; i < k; i++)
+        skips[i] = (unsigned char)(rng_chance(&t->random, 50) ? 0 : rng_range(&t->random, 0, 15));
     const cgc_product p = {
         .m = m, .rows = 1, .cols = cols, .k = k, .off = t->off, .x = operand(t, B, length),
         .w = all_zero ? copied(t, A, nothing, w_size) : operand(t, A, k * wide),
         .bias = all_zero ? copied(t, C, nothing, bias_size) : operand(t, C, wide), .y = output(t, cols * m), .w_m = 1,
         .w_k = (ptrdiff_t)wide, .x_col = 1, .y_m = 1, .y_col = (ptrdiff_t)m, .lo = t->lo, .hi = t->hi,
-        .planes = planes, .runs = runs, .run = 1, .plane = (ptrdiff_t)all * 2, .run_step = 2,
-        .first = (ptrdiff_t)((all - runs) * 2 + rng_range(&t->random, 0, 1)),
+        .planes = planes, .run = run, .plane = (ptrdiff_t)plane, .first = (ptrdiff_t)first,
+        .skips = edges ? skips : NULL, .edges = edges,
     };
     int zeros = 0;
-    for (int64_t j = 0; j < wide; j++)
-        for (int64_t c = 0; c < cols; c++) zeros |= sum_of(t, &p, j, 0, c) == 0;
+    for (int64_t c = 0; c < cols; c++) {
+        int64_t taken = 0;
+        for (int64_t i = 0; i < k; i++) taken += takes(&p, i, c);
+        for (int64_t j = 0; j < wide && taken < k; j++) zeros |= sum_of(t, &p, j, 0, c) == 0;
+    }
     expect_product(t, &p);
     CHECK(t->kernels->gemm_outputs(&p) == zeros, "%d", zeros);
     check_output(t);

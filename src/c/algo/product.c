@@ -12,6 +12,7 @@ enum { TURNED = 32 }; /* outputs of a group whose results are turned together, a
 typedef struct part {
     const cgc_division *cut;
     cgc_image image;
+    int64_t tile;
     int64_t g, groups; /* the first of them, how many */
     int64_t i, j;      /* the first row and column of the tile, in each phase */
     int64_t rows, cols;
@@ -42,6 +43,7 @@ static cgc_product product_of(const piece *e) {
     product.rows = e->rows, product.cols = e->cols;
     product.k = e->c->planes * e->c->ku * e->c->kv;
     product.off = e->phase->offsets;
+    product.skips = e->phase->skips;
     return product;
 }
 
@@ -53,42 +55,43 @@ static char *destination(const piece *e, int64_t m, int64_t r) {
                   c->source.size);
 }
 
-/* The offset of each term, from the first cell of a tile. */
-static void set_offsets(const cgc_division *cut, const cgc_correlation *c, ptrdiff_t *offsets) {
-    const cgc_correlation *w = &cut->window;
-    if (!cut->in_place) {
-        cgc_sheet_offsets(&cut->sheet, w, c, offsets);
-        return;
-    }
+/* The offset of each term, where it is read in place. */
+static void set_offsets(const cgc_correlation *c, ptrdiff_t *offsets) {
     for (int64_t plane = 0; plane < c->planes; plane++)
         for (int64_t u = 0; u < c->ku; u++)
             for (int64_t v = 0; v < c->kv; v++)
-                *offsets++ = (ptrdiff_t)(plane * c->s_plane + (c->r0 + u * c->r_u - w->r0) * c->source.row +
-                                         (c->c0 + v * c->c_v - w->c0) * c->source.col);
+                *offsets++ = (ptrdiff_t)(plane * c->s_plane + (c->r0 + u * c->r_u) * c->source.row +
+                                         (c->c0 + v * c->c_v) * c->source.col);
+}
+
+/* The source of a tile, in its sheet. */
+static void take_sheet(const part *p, cgc_product *product) {
+    const cgc_division *cut = p->cut;
+    int64_t *filled = (int64_t *)p->memory;
+    product->x = p->memory + p->at.sheet;
+    product->x_row = cut->sheet.pitch;
+    product->x_col = 1;
+    if (filled[2]) return;
+    cgc_correlation all = cut->window;
+    all.planes *= p->groups;
+    cgc_sheet_fill(&cut->sheet, cut->kernels, &all, cgc_at(p->image.source, p->g * all.s_group, all.source.size), p->i,
+                   p->rows, p->j, p->cols, *filled == p->tile && p->groups <= filled[1], p->memory + p->at.sheet,
+                   filled + 3);
+    filled[0] = p->tile, filled[1] = p->groups, filled[2] = 1;
 }
 
 /* Prepares the source for the tile. */
-static void feed(part *p, int64_t tile) {
-    const cgc_division *cut = p->cut;
-    const cgc_correlation *c = &cut->window;
-    cgc_product *product = &p->product;
-    const char *source = cgc_at(p->image.source, p->g * c->s_group, c->source.size);
-    if (cut->in_place) {
-        product->x = cgc_at(source, p->i * c->r_i * c->source.row + p->j * c->c_j * c->source.col, c->source.size);
-        product->x_row = c->r_i * c->source.row;
-        product->x_col = c->c_j * c->source.col;
+static void feed(part *p) {
+    const cgc_correlation *c = &p->cut->window;
+    ((int64_t *)p->memory)[2] = 0;
+    if (!p->cut->in_place) {
+        take_sheet(p, &p->product);
         return;
     }
-    char *cells = p->memory + p->at.sheet;
-    cgc_correlation all = *c;
-    all.planes *= p->groups;
-    int64_t *filled = (int64_t *)p->memory;
-    cgc_sheet_fill(&cut->sheet, cut->kernels, &all, source, p->i, p->rows, p->j, p->cols,
-                   *filled == tile && p->groups <= filled[1], cells, filled + 2);
-    filled[0] = tile, filled[1] = p->groups;
-    product->x = cells;
-    product->x_row = cut->sheet.pitch;
-    product->x_col = 1;
+    p->product.x_row = c->r_i * c->source.row;
+    p->product.x_col = c->c_j * c->source.col;
+    p->product.x = cgc_at(p->image.source, p->g * c->s_group + p->i * p->product.x_row + p->j * p->product.x_col,
+                          c->source.size);
 }
 
 /* ---- vectors over pixels --------------------------------------------------------------------------------------- */
@@ -217,10 +220,27 @@ static block block_of(const piece *e, int64_t b) {
 
 /* Rows of the block, the first of which is row r of the piece. */
 static void multiply(const piece *e, const block *k, const cgc_product *product, int64_t r) {
-    if (k->finite && cgc_inside_serves(e->c))
-        cgc_inside_outputs(e->part->cut->kernels, e->c, product, e->i + r, e->j);
-    else
-        e->part->cut->kernels->gemm_outputs(product);
+    const cgc_division *cut = e->part->cut;
+    const ptrdiff_t size = e->c->source.size;
+    if (!cut->inside) {
+        cut->kernels->gemm_outputs(product);
+        return;
+    }
+    cgc_product rest = *product, some;
+    for (; rest.rows > 0; rest.rows -= some.rows, r += some.rows) {
+        some = cgc_inside_terms(e->c, &rest, e->i + r, e->j);
+        some.ahead_bytes = rest.ahead_bytes * some.rows / rest.rows;
+        if (!k->finite || cut->kernels->gemm_outputs(&some)) {
+            take_sheet(e->part, &some);
+            some.x = cgc_at(some.x, r * some.x_row, size);
+            some.off = e->phase->padded;
+            some.planes = 0;
+            cut->kernels->gemm_outputs(&some);
+        }
+        rest.x = cgc_at(rest.x, some.rows * rest.x_row, size);
+        rest.y = cgc_at(rest.y, some.rows * rest.y_row, size);
+        rest.ahead += some.ahead_bytes, rest.ahead_bytes -= some.ahead_bytes;
+    }
 }
 
 /* Straight to where they belong, phase by phase. */
@@ -274,7 +294,7 @@ static void outputs_turned(const part *p, int64_t row_phase, int64_t b) {
     }
 }
 
-/* Outputs that fill up a vector get 1, see cgc_inside_outputs. */
+/* Outputs that fill up a vector get 1, see cgc_inside_terms. */
 static void set_bias(part *p, int64_t b) {
     const cgc_kernels *kernels = p->cut->kernels;
     const cgc_correlation *c = &p->cut->window;
@@ -312,7 +332,8 @@ static void run_tile(void *context, int64_t task, int thread) {
     p.rows = cgc_min(cut->rows, s->oh - p.i), p.cols = cgc_min(cut->cols, s->ow - p.j);
     p.image = cgc_image_at(cut->run, n);
     p.memory = cut->run->local + (size_t)thread * cut->run->local_size;
-    feed(&p, tile);
+    p.tile = tile;
+    feed(&p);
     for (int64_t row_phase = 0; row_phase < cut->row_phases; row_phase++) {
         if (cut->kind == CGC_BY_PIXELS)
             by_pixels(&p, row_phase);
@@ -337,13 +358,23 @@ void cgc_product_run(const cgc_run *run, cgc_product_kind kind) {
     cgc_division cut = cgc_divide(s, run->kernels, kind, run->pass, run->threads);
     const int64_t phases = cut.row_phases * cut.col_phases, tiles = cut.row_tiles * cut.col_tiles;
     cut.run = run;
-    ptrdiff_t *offsets = (ptrdiff_t *)(run->shared + cut.shared);
+    ptrdiff_t *offsets = (ptrdiff_t *)(run->shared + cut.shared), *padded = offsets + cut.terms;
+    unsigned char *skips = (unsigned char *)(padded + cut.terms);
     for (int64_t i = 0; i < phases; i++) {
         cgc_phase *phase = &cut.phases[i];
-        set_offsets(&cut, &phase->c, offsets);
-        phase->offsets = offsets;
+        const int64_t terms = phase->c.planes * phase->c.ku * phase->c.kv;
+        phase->offsets = offsets, phase->padded = padded, phase->skips = skips;
+        if (cut.in_place)
+            set_offsets(&phase->c, offsets);
+        else
+            cgc_sheet_offsets(&cut.sheet, &cut.window, &phase->c, offsets);
+        if (cut.inside) {
+            cgc_sheet_offsets(&cut.sheet, &cut.window, &phase->c, padded);
+            cgc_inside_skips(&phase->c, skips);
+        }
         phase->weights.ready = run->packed ? run->packed : phase->weights.shared ? run->shared + phase->packed : NULL;
-        offsets += phase->c.planes * phase->c.ku * phase->c.kv;
+        offsets += terms;
+        if (cut.inside) padded += terms, skips += terms;
     }
     for (int t = 0; t < run->threads; t++) *(int64_t *)(run->local + (size_t)t * run->local_size) = -1;
     if (cut.shared && !run->packed)

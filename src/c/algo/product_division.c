@@ -19,7 +19,7 @@ enum {
 
 cgc_product_workspace cgc_product_workspace_of(const cgc_division *cut) {
     cgc_product_workspace at;
-    at.scratch = cgc_round_up((2 + CGC_SHEET_LINES) * sizeof(int64_t));
+    at.scratch = cgc_round_up((3 + CGC_SHEET_LINES) * sizeof(int64_t));
     at.weights = at.scratch + CGC_SCRATCH_BYTES;
     at.sheet = at.weights + cgc_round_up(cut->phases[0].weights.local);
     at.end = at.sheet + cgc_round_up((size_t)(cut->elements * cut->s.size));
@@ -115,6 +115,7 @@ static void set_phases(cgc_division *cut, const cgc_geometry *s, cgconv_pass pas
         phase->packed = cut->shared;
         cut->shared += cgc_round_up(phase->weights.shared);
         cut->terms += phase->c.planes * phase->c.ku * phase->c.kv;
+        cut->inside = cut->inside && cgc_inside_serves(&phase->c);
     }
 }
 
@@ -139,7 +140,12 @@ cgc_division cgc_divide(const cgc_geometry *geometry, const cgc_kernels *kernels
     }
     balance(&cut, &c, threads);
     if (!cut.in_place) cut.sheet = cgc_sheet_of(&c, cut.rows, cut.cols);
+    /* A tile of a single column lacks an edge for the other that meets padding. */
+    const int64_t last = s->ow - (cut.col_tiles - 1) * cut.cols;
+    cut.inside = kind == CGC_BY_OUTPUTS && !cut.in_place && (cut.col_tiles == 1 || cgc_min(cut.cols, last) > 1);
     set_phases(&cut, &flat, pass);
+    /* Channels last, pixels that lie a power of two apart would compete for places in caches. */
+    if (cut.inside && cut.window.source.col == 1) cut.in_place = 1;
     return cut;
 }
 
@@ -161,7 +167,8 @@ cgc_booking cgc_product_book(const cgc_geometry *s, const cgc_kernels *kernels, 
     cgc_booking most = {0, 0};
     for (int t = 1; t <= threads; t++) { /* a run may get fewer threads than were planned, and is cut for those */
         const cgc_division cut = cgc_divide(s, kernels, kind, pass, t);
-        const size_t shared = cut.shared + cgc_round_up((size_t)cut.terms * sizeof(ptrdiff_t));
+        const size_t shared = cut.shared + cgc_round_up((size_t)cut.terms * sizeof(ptrdiff_t)) +
+                              (cut.inside ? cgc_round_up((size_t)cut.terms * (sizeof(ptrdiff_t) + 1)) : 0);
         const size_t local = cgc_product_workspace_of(&cut).end;
         if (shared > most.shared) most.shared = shared;
         if (local > most.per_thread) most.per_thread = local;

@@ -16,6 +16,8 @@ enum {
 typedef struct cgc_phase {
     cgc_correlation c;
     const ptrdiff_t *offsets; /* of the terms, from the first cell of a tile's source */
+    const ptrdiff_t *padded;  /* if the division is `inside`: the same, in the sheet */
+    const unsigned char *skips; /* and which columns leave out a term */
     cgc_weight_blocks weights;
     size_t packed; /* where those that are shared begin in the shared memory */
 } cgc_phase;
@@ -31,6 +33,7 @@ typedef struct cgc_division {
     const cgc_kernels *kernels;
     cgc_product_kind kind;
     int in_place;
+    int inside;         /* without the terms of padding: in place too, the sheet is for sums that need all */
     int64_t gang;       /* groups of a task, one after the other from one sheet */
     int64_t rows, cols; /* of a tile */
     int64_t row_tiles, col_tiles, parts;
@@ -39,10 +42,13 @@ typedef struct cgc_division {
     int64_t row_phases, col_phases;
     cgc_phase phases[CGC_MOST_PHASES]; /* row by row */
     size_t shared;                     /* bytes of packed weights of all phases, the offsets follow */
-    int64_t terms;                     /* of all phases */
+    int64_t terms;                     /* of all phases; of each table of offsets */
 } cgc_division;
 
-/* A thread's workspace: the tile that the sheet was last filled for and the map of the sheet's lines come first. */
+/*
+ * A thread's workspace: first the tile that the sheet was last filled for, how many groups of it, and whether it is
+ * that of the task; and the map of the sheet's lines.
+ */
 typedef struct cgc_product_workspace {
     size_t scratch, weights, sheet, end;
 } cgc_product_workspace;

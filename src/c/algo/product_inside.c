@@ -1,9 +1,6 @@
 /* Products without the terms of padding, see product_inside.h. */
 #include "product_inside.h"
 
-/* Sums of a tile that hide how long a multiply-add takes. */
-enum { MANY = 4 };
-
 /* Cells first .. first+count-1 of an axis: their taps from t0 on, before t1, lie inside the source. */
 typedef struct span {
     int64_t first, count, t0, t1;
@@ -11,11 +8,11 @@ typedef struct span {
 
 typedef struct axis {
     int64_t start, step, reach; /* tap t of cell e reads source cell start + e*step + t*reach */
-    int64_t taps, extent;
+    int64_t taps, extent, cells;
 } axis;
 
-static axis rows_of(const cgc_correlation *c) { return (axis){c->r0, c->r_i, c->r_u, c->ku, c->source.h}; }
-static axis cols_of(const cgc_correlation *c) { return (axis){c->c0, c->c_j, c->c_v, c->kv, c->source.w}; }
+static axis rows_of(const cgc_correlation *c) { return (axis){c->r0, c->r_i, c->r_u, c->ku, c->source.h, c->rows}; }
+static axis cols_of(const cgc_correlation *c) { return (axis){c->c0, c->c_j, c->c_v, c->kv, c->source.w, c->cols}; }
 
 static span span_of(const axis *a, int64_t cell) {
     span s = {cell, 1, 0, 0};
@@ -37,8 +34,16 @@ static span next_span(const axis *a, int64_t cell, int64_t end) {
     return s;
 }
 
+/* Whether all taps of a cell lie inside. */
+static int is_inside(const axis *a, int64_t cell) {
+    const int64_t first = a->start + cell * a->step, last = first + (a->taps - 1) * a->reach;
+    return cgc_min(first, last) >= 0 && cgc_max(first, last) < a->extent;
+}
+
 int cgc_inside_serves(const cgc_correlation *c) {
-    return c->source.mode == CGCONV_PAD_CONSTANT && c->source.value == 0 && c->ku * c->kv > 1;
+    const axis cols = cols_of(c);
+    if (c->source.mode != CGCONV_PAD_CONSTANT || c->source.value != 0) return 0;
+    return c->ku * c->kv == 0 || c->cols < 5 || (is_inside(&cols, 2) && is_inside(&cols, c->cols - 3));
 }
 
 /* The mean share of the taps of a cell that lie inside. */
@@ -58,47 +63,31 @@ double cgc_inside_share(const cgc_correlation *c) {
     return share(&rows, c->rows) * share(&cols, c->cols);
 }
 
-/* Leaves out what lies outside of the rows' and columns' taps. */
-static void take_terms(cgc_product *p, const cgc_correlation *c, const span *u, const span *v) {
-    const int64_t high = u->t1 - u->t0, wide = v->t1 - v->t0, whole = wide == c->kv;
-    if (high < 1 || wide < 1 || (whole && high == c->ku)) return;
-    p->planes = c->planes, p->plane = (ptrdiff_t)(c->ku * c->kv);
-    p->runs = whole ? 1 : high, p->run = whole ? high * wide : wide;
-    p->first = (ptrdiff_t)(u->t0 * c->kv + v->t0), p->run_step = (ptrdiff_t)c->kv;
+/* Whether a tap of a cell lies outside. */
+static int is_outside(const axis *a, int64_t cell, int64_t tap) {
+    const int64_t at = a->start + cell * a->step + tap * a->reach;
+    return cell >= 0 && cell < a->cells && (at < 0 || at >= a->extent);
 }
 
-/* A row becomes a column, for a tile is made of a row's pixels. */
-static void exchange(cgc_product *p) {
-    const cgc_product q = *p;
-    p->rows = q.cols, p->cols = q.rows;
-    p->x_row = q.x_col, p->x_col = q.x_row;
-    p->y_row = q.y_col, p->y_col = q.y_row;
+void cgc_inside_skips(const cgc_correlation *c, unsigned char *skips) {
+    const axis cols = cols_of(c);
+    const int64_t terms = c->planes * c->ku * c->kv;
+    for (int64_t v = 0; v < cgc_min(c->kv, terms); v++)
+        skips[v] = (unsigned char)(is_outside(&cols, 0, v) * CGC_EDGE_FIRST |
+                                   is_outside(&cols, 1, v) * CGC_EDGE_SECOND |
+                                   is_outside(&cols, c->cols - 1, v) * CGC_EDGE_LAST |
+                                   is_outside(&cols, c->cols - 2, v) * CGC_EDGE_LAST_BUT_ONE);
+    for (int64_t k = c->kv; k < terms; k++) skips[k] = skips[k - c->kv];
 }
 
-void cgc_inside_outputs(const cgc_kernels *kernels, const cgc_correlation *c, const cgc_product *product, int64_t i,
-                        int64_t j) {
-    const axis rows = rows_of(c), cols = cols_of(c);
-    const int64_t vectors = cgc_ceil_div(product->m, kernels->width);
-    int64_t ahead = product->ahead_bytes;
-    for (int64_t r = i; r < i + product->rows;) {
-        const span u = next_span(&rows, r, i + product->rows);
-        for (int64_t p = j; p < j + product->cols;) {
-            span v = next_span(&cols, p, j + product->cols);
-            if (u.count * vectors < MANY) v = (span){j, product->cols, 0, c->kv};
-            cgc_product part = *product;
-            part.rows = u.count, part.cols = v.count;
-            part.x = cgc_at(product->x, (r - i) * product->x_row + (p - j) * product->x_col, c->source.size);
-            part.y = cgc_at(product->y, (r - i) * product->y_row + (p - j) * product->y_col, c->source.size);
-            part.ahead_bytes = ahead;
-            if (part.cols < part.rows && part.cols * vectors < MANY) exchange(&part);
-            take_terms(&part, c, &u, &v);
-            if (kernels->gemm_outputs(&part)) {
-                part.planes = 0;
-                kernels->gemm_outputs(&part);
-            }
-            ahead = 0;
-            p += v.count;
-        }
-        r += u.count;
-    }
+cgc_product cgc_inside_terms(const cgc_correlation *c, const cgc_product *product, int64_t i, int64_t j) {
+    enum { LEFT = CGC_EDGE_FIRST | CGC_EDGE_SECOND, RIGHT = CGC_EDGE_LAST | CGC_EDGE_LAST_BUT_ONE };
+    const axis rows = rows_of(c);
+    const span u = next_span(&rows, i, i + product->rows);
+    cgc_product part = *product;
+    part.rows = u.count;
+    part.planes = c->planes, part.plane = (ptrdiff_t)(c->ku * c->kv);
+    part.run = (u.t1 - u.t0) * c->kv, part.first = (ptrdiff_t)(u.t0 * c->kv);
+    part.edges = (j == 0 ? LEFT : 0) | (j + product->cols == c->cols ? RIGHT : 0);
+    return part;
 }

@@ -64,6 +64,9 @@ typedef struct cgc_flat_rows {
     double lo, hi;
 } cgc_flat_rows;
 
+/* Pixels at the edges of a row. */
+enum { CGC_EDGE_FIRST = 1, CGC_EDGE_SECOND = 2, CGC_EDGE_LAST = 4, CGC_EDGE_LAST_BUT_ONE = 8 };
+
 /*
  * The operands of a product, for `gemm_pixels` and `gemm_outputs`. With j < m, r < rows, p < cols:
  *     y[j*y_m + r*y_row + p*y_col] =
@@ -77,11 +80,13 @@ typedef struct cgc_product {
     ptrdiff_t w_m, w_k, x_row, x_col, y_m, y_row, y_col;
     double lo, hi;
     /*
-     * For gemm_outputs, if planes is not 0: no terms but i = first + a*plane + b*run_step + t, with a < planes,
-     * b < runs, t < run.
+     * For gemm_outputs, if planes is not 0: no terms but i = first + a*plane + t, with a < planes, t < run; and of
+     * these not term i for the pixels of a row that `edges`, a sum of CGC_EDGE_*, and skips[i] name, both of them.
      */
-    int64_t planes, runs, run;
-    ptrdiff_t first, plane, run_step;
+    int64_t planes, run;
+    ptrdiff_t first, plane;
+    const unsigned char *skips; /* if edges is not 0 */
+    int edges;
     /* For gemm_outputs, memory that will be used next: it is brought nearer while the product is computed. */
     const char *ahead;
     int64_t ahead_bytes; /* 0: none */
@@ -151,7 +156,7 @@ typedef struct cgc_kernels {
 
     /*
      * A product with vectors over outputs: w_m and y_m are 1, m is at most 2 * width. The rows of w and the bias go
-     * on to whole vectors. If terms are left out, it returns whether a sum was 0 before it was clamped.
+     * on to whole vectors. It returns whether a sum from which terms were left out was 0 before it was clamped.
      */
     int (*gemm_outputs)(const cgc_product *product);
 

@@ -161,35 +161,52 @@ static void K(gemm_pixels)(const cgc_product *product) {
     }
 }
 
-/* A tile of `pixels` pixels, the first at x, with `vectors` vectors of outputs; the last has the lanes of `mask`. */
+/* Of which of the pixels' edges pixel p is. */
+static ALWAYS_INLINE int K(gemm_edges)(const int pixels, int p) {
+    return (p == 0 ? CGC_EDGE_FIRST : 0) | (p == 1 ? CGC_EDGE_SECOND : 0) | (p == pixels - 1 ? CGC_EDGE_LAST : 0) |
+           (p == pixels - 2 ? CGC_EDGE_LAST_BUT_ONE : 0);
+}
+
+/*
+ * A tile of `pixels` pixels, the first at x, with `vectors` vectors of outputs; the last has the lanes of `mask`. It
+ * has those of the row's edges that `edges` names.
+ */
 static ALWAYS_INLINE int K(gemm_outputs_tile)(const cgc_product *c, const int vectors, const int pixels,
-                                              const REAL *x, REAL *y, int masked, MASK mask) {
+                                              const REAL *x, REAL *y, int edges, int masked, MASK mask) {
+    static const unsigned char none = 0;
+    const ptrdiff_t step = edges != 0;
     VEC sum[2 * PRODUCT_PIXELS];
     UNROLL for (int p = 0; p < pixels; p++)
         UNROLL for (int v = 0; v < vectors; v++)
             sum[p * vectors + v] = V(load)((const REAL *)c->bias + v * WIDTH);
 
-    for (int64_t a = 0; a < c->planes; a++)
-        for (int64_t b = 0; b < c->runs; b++) {
-            const ptrdiff_t k = c->first + a * c->plane + b * c->run_step;
-            const ptrdiff_t *off = c->off + k, *const end = off + c->run;
-            for (const REAL *w = (const REAL *)c->w + k * c->w_k; off < end; off++, w += c->w_k) {
-                const REAL *from = x + *off;
-                VEC weights[2];
+    int skipped = c->planes * c->run < c->k ? -1 : 0;
+    for (int64_t a = 0; a < c->planes; a++) {
+        const ptrdiff_t k = c->first + a * c->plane;
+        const ptrdiff_t *off = c->off + k, *const end = off + c->run;
+        const unsigned char *skip = edges ? c->skips + k : &none;
+        for (const REAL *w = (const REAL *)c->w + k * c->w_k; off < end; off++, w += c->w_k, skip += step) {
+            const REAL *from = x + *off;
+            const int without = *skip & edges;
+            VEC weights[2];
+            skipped |= without;
+            UNROLL for (int v = 0; v < vectors; v++)
+                weights[v] = V(load)(w + v * WIDTH);
+            UNROLL for (int p = 0; p < pixels; p++, from += c->x_col) {
+                if (without & K(gemm_edges)(pixels, p))
+                    continue;
+                const VEC pixel = V(set)(*from);
                 UNROLL for (int v = 0; v < vectors; v++)
-                    weights[v] = V(load)(w + v * WIDTH);
-                UNROLL for (int p = 0; p < pixels; p++, from += c->x_col) {
-                    const VEC pixel = V(set)(*from);
-                    UNROLL for (int v = 0; v < vectors; v++)
-                        sum[p * vectors + v] = V(fma)(pixel, weights[v], sum[p * vectors + v]);
-                }
+                    sum[p * vectors + v] = V(fma)(pixel, weights[v], sum[p * vectors + v]);
             }
         }
+    }
 
     int zero = 0;
-    if (c->run < c->k)
-        UNROLL for (int t = 0; t < pixels * vectors; t++)
-            zero |= V(has_zero)(sum[t]);
+    UNROLL for (int p = 0; p < pixels; p++)
+        if (skipped == -1 || (skipped & K(gemm_edges)(pixels, p)))
+            UNROLL for (int v = 0; v < vectors; v++)
+                zero |= V(has_zero)(sum[p * vectors + v]);
     if (K(gemm_clamps)(c)) {
         const VEC lo = V(set)((REAL)c->lo), hi = V(set)((REAL)c->hi);
         UNROLL for (int t = 0; t < pixels * vectors; t++)
@@ -208,9 +225,10 @@ static ALWAYS_INLINE int K(gemm_outputs_tile)(const cgc_product *c, const int ve
 #define GEMM_OUTPUTS_TILE(v, p) \
     case p: \
         return p * v > 2 * PRODUCT_PIXELS \
-                   ? 0 : K(gemm_outputs_tile)(c, v, p * v <= 2 * PRODUCT_PIXELS ? p : 1, x, y, masked, mask)
+                   ? 0 : K(gemm_outputs_tile)(c, v, p * v <= 2 * PRODUCT_PIXELS ? p : 1, x, y, edges, masked, \
+                                                  mask)
 #define GEMM_OUTPUTS_TILES(v) \
-    static int K(gemm_outputs_##v)(const cgc_product *c, int64_t pixels, const REAL *x, REAL *y) { \
+    static int K(gemm_outputs_##v)(const cgc_product *c, int64_t pixels, const REAL *x, REAL *y, int edges) { \
         const int masked = c->m < v * WIDTH; \
         const MASK mask = V(first)(c->m - (v - 1) * WIDTH); \
         switch (pixels) { \
@@ -235,12 +253,14 @@ GEMM_OUTPUTS_TILES(1)
 GEMM_OUTPUTS_TILES(2)
 
 static int K(gemm_outputs)(const cgc_product *product) {
-    enum { LINE = 64 }; /* bytes of the cache */
+    enum { LINE = 64, LEFT = CGC_EDGE_FIRST | CGC_EDGE_SECOND, RIGHT = CGC_EDGE_LAST | CGC_EDGE_LAST_BUT_ONE };
     cgc_product whole = *product;
-    whole.planes = whole.runs = 1, whole.run = whole.k, whole.first = 0;
-    const cgc_product *c = product->planes ? product : &whole;
+    whole.planes = 1, whole.run = whole.k, whole.first = 0;
+    if (!product->planes)
+        whole.edges = 0;
+    const cgc_product *c = product->planes && product->planes * product->run < product->k ? product : &whole;
     const int64_t most = c->m > WIDTH ? PRODUCT_PIXELS : K(gemm_most_pixels), tiles = (c->cols + most - 1) / most;
-    const int64_t share = c->ahead_bytes / (c->rows * tiles + 1) + LINE;
+    const int64_t share = c->ahead_bytes / (c->rows * tiles + 1) + LINE; /* LINE: bytes of a line of the cache */
     int64_t ahead = 0;
     int zero = 0;
     for (int64_t r = 0; r < c->rows; r++)
@@ -248,12 +268,13 @@ static int K(gemm_outputs)(const cgc_product *product) {
             const int64_t p = c->cols * t / tiles, pixels = c->cols * (t + 1) / tiles - p;
             const REAL *x = (const REAL *)c->x + r * c->x_row + p * c->x_col;
             REAL *y = (REAL *)c->y + r * c->y_row + p * c->y_col;
+            const int edges = c->edges & ((t == 0 ? LEFT : 0) | (t == tiles - 1 ? RIGHT : 0));
             for (const int64_t end = ahead + share; ahead < end && ahead < c->ahead_bytes; ahead += LINE)
                 PREFETCH((const char *)c->ahead + ahead);
             if (c->m > WIDTH)
-                zero |= K(gemm_outputs_2)(c, pixels, x, y);
+                zero |= K(gemm_outputs_2)(c, pixels, x, y, edges);
             else if (c->m > 0)
-                zero |= K(gemm_outputs_1)(c, pixels, x, y);
+                zero |= K(gemm_outputs_1)(c, pixels, x, y, edges);
         }
     return zero;
 }
@@ -279,20 +300,16 @@ static int K(finite)(const void *x_, int64_t count) {
     return 1;
 }
 
-/* WIDTH rows of TURNED columns. */
-static ALWAYS_INLINE void K(transpose_strip)(const REAL *x, ptrdiff_t x_pitch, REAL *y, ptrdiff_t y_pitch) {
-    VEC t[TURNED];
-    V(load_turned)(x, x_pitch, t);
-    UNROLL for (int j = 0; j < TURNED; j++)
-        V(store)(y + j * y_pitch, t[j]);
-}
-
-/* WIDTH rows and columns. */
-static ALWAYS_INLINE void K(transpose_block)(const REAL *x, ptrdiff_t x_pitch, REAL *y, ptrdiff_t y_pitch) {
-    UNROLL for (int i = 0; i < WIDTH; i++) /* the block below is next, or what a later call turns */
-        PREFETCH(x + (i + WIDTH) * x_pitch);
-    UNROLL for (int j = 0; j < WIDTH; j += TURNED)
-        K(transpose_strip)(x + j, x_pitch, y + j * y_pitch, y_pitch);
+/* WIDTH rows, in strips of TURNED columns; the last one moves back. */
+static void K(transpose_strips)(int64_t cols, const REAL *x, ptrdiff_t x_pitch, REAL *y, ptrdiff_t y_pitch) {
+    for (int64_t j = 0; j < cols; j += TURNED) {
+        const int64_t c = cols - j < TURNED ? cols - TURNED : j;
+        REAL *to = y + c * y_pitch;
+        VEC t[TURNED];
+        V(load_turned)(x + c, x_pitch, t);
+        UNROLL for (int i = 0; i < TURNED; i++, to += y_pitch)
+            V(store)(to, t[i]);
+    }
 }
 
 /* A block of `rows` x `cols`, by way of a whole one. */
@@ -311,24 +328,19 @@ static void K(transpose_part)(int64_t rows, int64_t cols, const REAL *x, ptrdiff
     }
 }
 
-/* Blocks, or strips of few columns; where rows or columns do not fill the last one, it moves back. */
+/* Where rows do not fill the last block, it moves back. */
 static void K(transpose)(int64_t rows, int64_t cols, const void *x_, ptrdiff_t x_pitch, void *y_, ptrdiff_t y_pitch) {
     const REAL *x = x_;
     REAL *y = y_;
-    const int64_t wide = rows < WIDTH || cols >= WIDTH ? WIDTH : TURNED;
-    for (int64_t i = 0; i < rows; i += WIDTH)
-        for (int64_t j = 0; j < cols; j += wide) {
-            const int64_t r = rows - i < WIDTH && rows >= WIDTH ? rows - WIDTH : i;
-            const int64_t c = cols - j < wide && cols >= wide ? cols - wide : j;
-            const REAL *from = x + r * x_pitch + c;
-            REAL *to = y + c * y_pitch + r;
-            if (rows < WIDTH || cols < wide)
-                K(transpose_part)(rows < WIDTH ? rows : WIDTH, cols < wide ? cols : wide, from, x_pitch, to, y_pitch);
-            else if (cols >= WIDTH)
-                K(transpose_block)(from, x_pitch, to, y_pitch);
-            else
-                K(transpose_strip)(from, x_pitch, to, y_pitch);
-        }
+    for (int64_t i = 0; i < rows; i += WIDTH) {
+        const int64_t r = rows - i < WIDTH && rows >= WIDTH ? rows - WIDTH : i;
+        if (rows >= WIDTH && cols >= TURNED)
+            K(transpose_strips)(cols, x + r * x_pitch, x_pitch, y + r, y_pitch);
+        else
+            for (int64_t j = 0; j < cols; j += WIDTH)
+                K(transpose_part)(rows < WIDTH ? rows : WIDTH, cols - j < WIDTH ? cols - j : WIDTH,
+                                  x + r * x_pitch + j, x_pitch, y + j * y_pitch + r, y_pitch);
+    }
 }
 
 #undef GEMM_PIXELS_TILE

@@ -35,12 +35,11 @@ static inline void store_lanes_f32(float *p, vec_f32 v, int64_t from, int64_t co
 enum { TURNED_f32 = 4 };
 static inline void load_turned_f32(const float *p, ptrdiff_t d, vec_f32 *v) {
     vec_f32 t[4];
-    for (int i = 0; i < 4; i++) {
-        const float *from = p + i * d;
-        t[i] = _mm512_castps128_ps512(_mm_loadu_ps(from));
-        t[i] = _mm512_insertf32x4(t[i], _mm_loadu_ps(from + 4 * d), 1);
-        t[i] = _mm512_insertf32x4(t[i], _mm_loadu_ps(from + 8 * d), 2);
-        t[i] = _mm512_insertf32x4(t[i], _mm_loadu_ps(from + 12 * d), 3);
+    for (int i = 0; i < 4; i++, p += d) {
+        t[i] = _mm512_castps128_ps512(_mm_loadu_ps(p));
+        t[i] = _mm512_insertf32x4(t[i], _mm_loadu_ps(p + 4 * d), 1);
+        t[i] = _mm512_insertf32x4(t[i], _mm_loadu_ps(p + 8 * d), 2);
+        t[i] = _mm512_insertf32x4(t[i], _mm_loadu_ps(p + 12 * d), 3);
     }
     const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(t[0], t[1]));
     const __m512d b = _mm512_castps_pd(_mm512_unpackhi_ps(t[0], t[1]));
