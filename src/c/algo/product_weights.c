@@ -6,6 +6,9 @@
 /* The most bytes that a thread packs for itself. */
 enum { LOCAL = 393216 };
 
+/* Terms after which packed weights are checked, while the first cache still holds them. */
+enum { CHECKED = 64 };
+
 static int64_t terms_of(const cgc_correlation *c) { return c->planes * c->ku * c->kv; }
 
 /* The terms of a plane follow each other in memory; those of all planes do. */
@@ -34,6 +37,26 @@ cgc_weight_blocks cgc_weight_blocks_of(const cgc_correlation *c, const cgc_kerne
     return w;
 }
 
+/* Terms of whole planes, from plane p on, of m outputs. */
+static void pack_planes(const cgc_kernels *kernels, const cgc_correlation *c, const char *weight, int64_t p,
+                        int64_t planes, int64_t m, char *to, int64_t wide) {
+    const ptrdiff_t size = c->source.size;
+    const int64_t taps = c->ku * c->kv;
+    weight = cgc_at(weight, p * c->w_plane, size);
+    if (in_order(c)) {
+        kernels->transpose(m, planes * taps, weight, c->w_m, to, wide);
+    } else if (taps_in_order(c) && c->w_m != 1) {
+        for (int64_t i = 0; i < planes; i++)
+            kernels->transpose(m, taps, cgc_at(weight, i * c->w_plane, size), c->w_m, cgc_at(to, i * taps * wide, size),
+                               wide);
+    } else {
+        cgc_term term = {0, 0, 0};
+        for (int64_t k = 0; k < planes * taps; k++, cgc_next_term(c, &term))
+            kernels->gather(cgc_at(to, k * wide, size), cgc_at(weight, cgc_term_weight(c, &term) - c->w0, size),
+                            c->w_m, m);
+    }
+}
+
 /* Returns whether the block is finite. */
 static int pack_outputs(const cgc_weight_blocks *w, const cgc_kernels *kernels, const cgc_correlation *c,
                         const char *weight, int64_t g, int64_t b, char *to) {
@@ -42,18 +65,14 @@ static int pack_outputs(const cgc_weight_blocks *w, const cgc_kernels *kernels, 
     const int64_t wide = cgc_ceil_div(m, kernels->width) * kernels->width;
     weight = cgc_at(weight, c->w0 + g * c->w_group + m0 * c->w_m, size);
     if (m < wide) kernels->fill(to, 0, terms * wide);
-    if (in_order(c)) {
-        kernels->transpose(m, terms, weight, c->w_m, to, wide);
-    } else if (taps_in_order(c) && c->w_m != 1) {
-        for (int64_t k = 0; k < terms; k += c->ku * c->kv, weight = cgc_at(weight, c->w_plane, size))
-            kernels->transpose(m, c->ku * c->kv, weight, c->w_m, cgc_at(to, k * wide, size), wide);
-    } else {
-        cgc_term term = {0, 0, 0};
-        for (int64_t k = 0; k < terms; k++, cgc_next_term(c, &term))
-            kernels->gather(cgc_at(to, k * wide, size), cgc_at(weight, cgc_term_weight(c, &term) - c->w0, size),
-                            c->w_m, m);
+    const int64_t taps = c->ku * c->kv, most = cgc_max(1, CHECKED / cgc_max(1, taps));
+    int finite = 1;
+    for (int64_t p = 0, planes; p < c->planes; p += planes, to = cgc_at(to, planes * taps * wide, size)) {
+        planes = cgc_min(most, c->planes - p);
+        pack_planes(kernels, c, weight, p, planes, m, to, wide);
+        finite &= kernels->finite(to, planes * taps * wide);
     }
-    return kernels->finite(to, terms * wide);
+    return finite;
 }
 
 static void pack_pixels(const cgc_kernels *kernels, const cgc_correlation *c, const char *weight, int64_t g,
