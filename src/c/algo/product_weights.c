@@ -79,6 +79,10 @@ static void pack_pixels(const cgc_kernels *kernels, const cgc_correlation *c, co
                         char *to) {
     const ptrdiff_t size = c->source.size;
     weight = cgc_at(weight, c->w0 + g * c->w_group, size);
+    if (c->ku * c->kv == 1 && c->w_m == 1) {
+        kernels->transpose(c->planes, c->m, weight, c->w_plane, to, c->planes);
+        return;
+    }
     const int64_t taps = c->ku * c->kv, runs = taps_in_order(c) ? cgc_min(c->ku, 1) : c->ku; /* of taps in a plane */
     for (int64_t m = 0; m < c->m; m++, weight = cgc_at(weight, c->w_m, size), to = cgc_at(to, c->planes * taps, size))
         for (int64_t u = 0; u < runs; u++)
