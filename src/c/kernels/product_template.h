@@ -317,8 +317,10 @@ static void K(transpose_part)(int64_t rows, int64_t cols, const REAL *x, ptrdiff
                               ptrdiff_t y_pitch) {
     const MASK wide = V(first)(cols), high = V(first)(rows);
     REAL block[WIDTH * WIDTH] = {0};
-    for (int64_t i = 0; i < rows; i++, x += x_pitch)
+    for (int64_t i = 0; i < rows; i++, x += x_pitch) {
+        PREFETCH(x + rows * x_pitch); /* the next rows, if pixels of a line are turned line by line */
         V(store)(block + i * WIDTH, V(load_first)(wide, x));
+    }
     for (int64_t j = 0; j < cols; j += TURNED) {
         VEC t[TURNED];
         V(load_turned)(block + j, WIDTH, t);
