@@ -316,7 +316,9 @@ static void K(transpose_strips)(int64_t cols, const REAL *x, ptrdiff_t x_pitch, 
 static void K(transpose_part)(int64_t rows, int64_t cols, const REAL *x, ptrdiff_t x_pitch, REAL *y,
                               ptrdiff_t y_pitch) {
     const MASK wide = V(first)(cols), high = V(first)(rows);
-    REAL block[WIDTH * WIDTH] = {0};
+    REAL block[WIDTH * WIDTH];
+    for (int64_t i = rows; i < WIDTH; i++)
+        V(store)(block + i * WIDTH, V(zero)());
     for (int64_t i = 0; i < rows; i++, x += x_pitch) {
         PREFETCH(x + rows * x_pitch); /* the next rows, if pixels of a line are turned line by line */
         V(store)(block + i * WIDTH, V(load_first)(wide, x));
