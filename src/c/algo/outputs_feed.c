@@ -15,11 +15,10 @@ enum {
 };
 
 /*
- * The cost model, in multiply-adds of one vector. A single vector of filters loads too much; each class of columns
- * stores and joins its sums once a chunk; a number of dy or x is turned or copied for TURN.
+ * The cost model, in multiply-adds of one vector: each class of columns stores and joins its sums once a chunk; a
+ * number of dy or x is turned or copied for TURN.
  */
-#define SINGLE 1.1
-#define CLASS 3.0
+#define CLASS 2.3
 #define TURN 0.4
 
 /* Everything that follows from the problem. */
@@ -140,6 +139,5 @@ double cgc_outputs_feed_cost(const cgc_geometry *s, const cgc_kernels *kernels) 
     const double pixels = (double)s->n * (double)s->oh * (double)s->ow, vectors = ceil(f / width);
     const double chunks = (double)cgc_cut(s).count, classes = (double)cgc_min(s->ow, kernels->lanes);
     if (kernels->width == 1) return HUGE_VAL; /* no vectors: nothing is gained */
-    return vectors * terms * (pixels * (vectors > 1 ? 1 : SINGLE) + chunks * classes * CLASS) +
-           TURN * pixels * (f + (double)s->cg);
+    return vectors * terms * (pixels + chunks * classes * CLASS) + TURN * pixels * (f + (double)s->cg);
 }

@@ -72,8 +72,10 @@ static void store_weights(const cgc_weight_block *block, const cgc_feed *feed, c
     char *weight = cgc_at(run->weight, g * c->w_group + block->m0 * c->w_m, size);
     if (c->w_v == 1 && c->w_u == c->kv && c->w_plane == c->ku * c->kv) { /* terms follow each other */
         weight = cgc_at(weight, block->k0, size);
-        if (feed->t_m == 1)
-            run->kernels->transpose(block->k, block->m, totals, feed->t_k, weight, c->w_m);
+        if (feed->t_m == 1) /* a few filters at a time: each is a stream to memory */
+            for (int64_t m = 0, most = run->kernels->width; m < block->m; m += most)
+                run->kernels->transpose(block->k, cgc_min(most, block->m - m), cgc_at(totals, m, size), feed->t_k,
+                                        cgc_at(weight, m * c->w_m, size), c->w_m);
         else
             run->kernels->lines(block->m, block->k, totals, feed->t_m, 1, weight, c->w_m, 0, 1, 0);
         return;

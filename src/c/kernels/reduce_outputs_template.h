@@ -2,8 +2,9 @@
  * The kernel `reduce_outputs` of the weight gradient, see kernels.h: vectors over outputs. It must not know which
  * pixels it is given.
  *
- * A lane of the definition is a class of columns here: every LANES-th one. A tile sums one class after the other in
- * registers, in the order in which halves are joined, so that a few unfinished sums wait in a stack beside it.
+ * A lane of the definition is a class of columns here: every LANES-th one. A tile sums a few classes at a time in
+ * registers, joins them there, and goes on with the next few in the order in which halves are joined, so that a few
+ * unfinished sums wait in a stack beside it. Waiting costs a store and a load, so few rows want many classes.
  *
  * Parameters: those of words_template.h, among them
  *   PRODUCT_PIXELS   the most terms of a tile of two vectors of outputs
@@ -12,40 +13,46 @@ enum {
     K(reduce_most) = PRODUCT_PIXELS < 7 ? 2 * PRODUCT_PIXELS : 14, /* terms of a tile of one vector */
     K(reduce_waiting) = 5, /* log2(LANES) + 1 */
     K(reduce_held) = 7,    /* offsets that fit the registers beside all else; others are read again at every step */
+    K(reduce_few_rows) = 40, /* that make it worth while to sum two classes together */
 };
 
+/* Classes first, first + apart ... that are summed together, and how many sums theirs is joined with afterwards. */
+typedef struct K(reduce_group) {
+    int first, apart, count, joins;
+} K(reduce_group);
+
+/* Where a pixel lies, in bytes: so no register is needed for what is added to it. */
+typedef struct K(reduce_pixel) {
+    ptrdiff_t a, b;
+} K(reduce_pixel);
+
 /*
- * The classes in the order in which they are summed, and how many sums each is joined with afterwards. The pixels of
- * a class are the same steps from its first: those of a class with as many columns as any, and of one with one less.
+ * The groups in the order in which they are summed. The pixels of a class are the same steps from its first: those of
+ * a class with as many columns as any, and of one with one less.
  */
 typedef struct K(reduce_classes) {
     int count;
-    int first[LANES], joins[LANES];
+    K(reduce_group) group[LANES];
     int64_t steps[2]; /* with one less, with all */
-    struct {
-        ptrdiff_t a, b;
-    } step[2][CGC_MAX_PIXELS / LANES];
+    K(reduce_pixel) step[2][CGC_MAX_PIXELS / LANES];
 } K(reduce_classes);
 
-/* Classes without columns are zeros, which need not be added: see kernels.h. */
-static void K(reduce_order_classes)(K(reduce_classes) *classes, int64_t cols) {
-    classes->count = 0;
-    int waiting = 0, level[2 * LANES], some[2 * LANES]; /* whether there are any columns */
-    for (int i = 0; i < LANES; i++) {
-        int l = 0;
-        for (int bit = 1; bit < LANES; bit *= 2)
-            l += i & bit ? LANES / 2 / bit : 0;
-        level[waiting] = 0;
-        some[waiting++] = l < cols;
-        if (l < cols) {
-            classes->joins[classes->count] = 0;
-            classes->first[classes->count++] = l;
-        }
-        for (; waiting > 1 && level[waiting - 1] == level[waiting - 2]; waiting--) {
-            level[waiting - 2]++;
-            if (some[waiting - 1])
-                classes->joins[classes->count - 1]++; /* the left half has columns if the right has */
-        }
+/*
+ * Adds groups of at most `most` classes for the sum of classes first, first + apart ...: of its two halves, those an
+ * even number of steps from the first and the others. Classes without columns are zeros, which need not be added: see
+ * kernels.h.
+ */
+static void K(reduce_group_classes)(K(reduce_classes) *classes, int64_t cols, int first, int apart, int most) {
+    const int last = first + (LANES - 1 - first) / apart * apart, end = cols < LANES ? (int)cols : LANES;
+    const int count = (end - first + apart - 1) / apart, rest = (int)((cols - 1) % LANES);
+    if (count <= most && (cols <= LANES || first > rest || last <= rest)) { /* as many columns in each */
+        classes->group[classes->count++] = (K(reduce_group)){first, apart, count, 0};
+        return;
+    }
+    K(reduce_group_classes)(classes, cols, first, 2 * apart, most);
+    if (first + apart < end) {
+        K(reduce_group_classes)(classes, cols, first + apart, 2 * apart, most);
+        classes->group[classes->count - 1].joins++;
     }
 }
 
@@ -55,32 +62,34 @@ static void K(reduce_set_steps)(K(reduce_classes) *classes, const cgc_reduction 
         int64_t count = 0;
         for (int64_t r = 0; r < c->rows; r++)
             for (int64_t p = 0; p < most - !all; p++, count++) {
-                classes->step[all][count].a = c->a_row[r] + p * LANES * c->a_col;
-                classes->step[all][count].b = c->b ? c->b_row[r] + p * LANES * c->b_col : 0;
+                classes->step[all][count].a = (c->a_row[r] + p * LANES * c->a_col) * (ptrdiff_t)sizeof(REAL);
+                classes->step[all][count].b =
+                    c->b ? (c->b_row[r] + p * LANES * c->b_col) * (ptrdiff_t)sizeof(REAL) : 0;
             }
         classes->steps[all] = count;
     }
 }
 
-/* Terms i .. i+terms-1 of `vectors` vectors of outputs; the last has the lanes of `mask`. `ones`: b is 1. */
-static ALWAYS_INLINE void K(reduce_outputs_tile)(const cgc_reduction *c, const K(reduce_classes) *classes,
-                                                 const int vectors, const int terms, const int ones, int64_t i,
-                                                 int masked, MASK mask) {
-    REAL stack[K(reduce_waiting)][2 * PRODUCT_PIXELS][WIDTH];
-    const ptrdiff_t *off = ones ? NULL : c->off + i;
+/* The joined sums of `count` classes of a group, of terms at `off`. */
+static ALWAYS_INLINE void K(reduce_sum_group)(const cgc_reduction *c, const K(reduce_classes) *classes,
+                                              const K(reduce_group) *group, const int count, const int vectors,
+                                              const int terms, const int ones, const ptrdiff_t *off, VEC *sum) {
+    const int all = group->first <= (c->cols - 1) % LANES, sums = terms * vectors;
+    const char *a0 = (const char *)((const REAL *)c->a + group->first * c->a_col);
+    const char *b0 = ones ? NULL : (const char *)((const REAL *)c->b + group->first * c->b_col);
+    const ptrdiff_t a_apart = group->apart * c->a_col, b_apart = group->apart * c->b_col;
+    REFRESH(a0);
+    REFRESH(b0);
+    const K(reduce_pixel) *const end = classes->step[all] + classes->steps[all];
     ptrdiff_t held[K(reduce_held)];
-    int waiting = 0;
+    VEC part[2 * PRODUCT_PIXELS];
     UNROLL for (int t = 0; t < terms && t < K(reduce_held); t++)
         held[t] = ones ? 0 : off[t];
-    for (int class = 0; class < classes->count; class++) {
-        const int first = classes->first[class], all = first <= (c->cols - 1) % LANES;
-        const REAL *a0 = (const REAL *)c->a + first * c->a_col;
-        const REAL *b0 = ones ? NULL : (const REAL *)c->b + first * c->b_col;
-        VEC sum[2 * PRODUCT_PIXELS];
-        UNROLL for (int t = 0; t < terms * vectors; t++)
-            sum[t] = V(zero)();
-        for (int64_t s = 0; s < classes->steps[all]; s++) {
-            const REAL *a = a0 + classes->step[all][s].a, *b = ones ? NULL : b0 + classes->step[all][s].b;
+    UNROLL for (int t = 0; t < count * sums; t++)
+        part[t] = V(zero)();
+    for (const K(reduce_pixel) *step = classes->step[all]; step < end; step++) {
+        const REAL *a = (const REAL *)(a0 + step->a), *b = ones ? NULL : (const REAL *)(b0 + step->b);
+        UNROLL for (int q = 0; q < count; q++, a += a_apart, b += ones ? 0 : b_apart) {
             VEC factor[2];
             REFRESH(b);
             if (terms > K(reduce_held))
@@ -90,22 +99,47 @@ static ALWAYS_INLINE void K(reduce_outputs_tile)(const cgc_reduction *c, const K
             UNROLL for (int t = 0; t < terms; t++) {
                 const VEC x = ones ? V(set)(1) : V(set)(b[t < K(reduce_held) ? held[t] : off[t]]);
                 UNROLL for (int v = 0; v < vectors; v++)
-                    sum[t * vectors + v] = V(fma)(x, factor[v], sum[t * vectors + v]);
+                    part[q * sums + t * vectors + v] = V(fma)(x, factor[v], part[q * sums + t * vectors + v]);
             }
         }
-        for (int join = 0; join < classes->joins[class]; join++) {
-            waiting--;
-            UNROLL for (int t = 0; t < terms * vectors; t++)
-                sum[t] = V(add)(sum[t], V(load)(stack[waiting][t]));
+    }
+    UNROLL for (int t = 0; t < sums; t++) {
+        sum[t] = part[t];
+        if (count == 2)
+            sum[t] = V(add)(sum[t], part[sums + t]);
+    }
+}
+
+/* Terms i .. i+terms-1 of `vectors` vectors of outputs; the last has the lanes of `mask`. `ones`: b is 1. */
+static ALWAYS_INLINE void K(reduce_outputs_tile)(const cgc_reduction *c, const K(reduce_classes) *classes,
+                                                 const int vectors, const int terms, const int ones, int64_t i,
+                                                 int masked, MASK mask) {
+    const int sums = terms * vectors;
+    REAL stack[K(reduce_waiting) * 2 * PRODUCT_PIXELS * WIDTH];
+    const ptrdiff_t *off = ones ? NULL : c->off + i;
+    REAL *top = stack;
+    for (int g = 0; g < classes->count; g++) {
+        const K(reduce_group) *group = &classes->group[g];
+        VEC sum[2 * PRODUCT_PIXELS];
+        if (group->count == 2 && 2 * sums <= 2 * PRODUCT_PIXELS)
+            K(reduce_sum_group)(c, classes, group, 2 * sums <= 2 * PRODUCT_PIXELS ? 2 : 1, vectors, terms, ones, off,
+                                sum);
+        else
+            K(reduce_sum_group)(c, classes, group, 1, vectors, terms, ones, off, sum);
+        for (int join = 0; join < group->joins; join++) {
+            top -= sums * WIDTH;
+            UNROLL for (int t = 0; t < sums; t++)
+                sum[t] = V(add)(sum[t], V(load)(top + t * WIDTH));
         }
-        UNROLL for (int t = 0; t < terms * vectors; t++)
-            V(store)(stack[waiting][t], sum[t]);
-        waiting++;
+        REFRESH(top);
+        UNROLL for (int t = 0; t < sums; t++)
+            V(store)(top + t * WIDTH, sum[t]);
+        top += sums * WIDTH;
     }
     REAL *y = (REAL *)c->y + i * c->y_k;
     for (int t = 0; t < terms; t++, y += c->y_k)
         UNROLL for (int v = 0; v < vectors; v++) {
-            const VEC sum = V(load)(stack[0][t * vectors + v]);
+            const VEC sum = V(load)(stack + (t * vectors + v) * WIDTH);
             if (masked && v == vectors - 1)
                 V(store_first)(mask, y + v * WIDTH, V(add)(V(load_first)(mask, y + v * WIDTH), sum));
             else
@@ -146,12 +180,16 @@ REDUCE_TILES(1)
 REDUCE_TILES(2)
 
 static void K(reduce_outputs)(const cgc_reduction *c) {
-    const int64_t most = c->m > WIDTH ? PRODUCT_PIXELS : K(reduce_most);
+    const int vectors = c->m > WIDTH ? 2 : 1;
+    /* Together, classes leave registers for fewer terms, and these load more. */
+    const int together = c->cols <= LANES && c->rows <= K(reduce_few_rows) ? 2 : 1;
+    const int64_t held = 2 * PRODUCT_PIXELS / vectors / together;
+    const int64_t most = held < K(reduce_most) ? held : K(reduce_most);
     const int64_t tiles = c->b ? (c->k + most - 1) / most : 1;
-    K(reduce_classes) classes;
+    K(reduce_classes) classes = {.count = 0};
     if (c->m < 1 || c->cols < 1)
         return;
-    K(reduce_order_classes)(&classes, c->cols);
+    K(reduce_group_classes)(&classes, c->cols, 0, 1, together);
     K(reduce_set_steps)(&classes, c);
     for (int64_t t = 0; t < tiles; t++) {
         const int64_t i = c->k * t / tiles, terms = c->b ? c->k * (t + 1) / tiles - i : 0;
