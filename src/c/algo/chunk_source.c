@@ -6,7 +6,7 @@ static int64_t booked(int64_t elements, int64_t most, double all) {
     return cgc_max(elements, all < (double)most ? (int64_t)all : most);
 }
 
-cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, int64_t images, int64_t groups, int in_place,
+cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, int64_t images, int64_t groups, cgc_source_kind wanted,
                                      int64_t most) {
     const cgc_chunks cut = cgc_cut_of(images, c->rows, c->cols);
     const int64_t taps = c->ku * c->kv;
@@ -16,7 +16,14 @@ cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, int64_t images, i
     s.terms = cgc_min(CGC_CHUNK_TERMS, c->planes * taps);
     const double all_pixels = (double)images * (double)c->rows * (double)c->cols;
     s.booked_pixels = all_pixels < CGC_MAX_PIXELS ? cgc_max(s.pixels, (int64_t)all_pixels) : CGC_MAX_PIXELS;
-    if (in_place) return s;
+    if (wanted == CGC_IN_PLACE) return s;
+    if (wanted == CGC_LAID_OUT) {
+        s.kind = CGC_LAID_OUT;
+        s.terms = cgc_max(1, cgc_min(s.terms, most / s.booked_pixels));
+        s.col = (ptrdiff_t)s.terms;
+        s.booked = booked(s.terms * s.pixels, most, all_pixels * (double)c->planes);
+        return s;
+    }
 
     s.col = 1;
     if (cgc_sheet_serves(c) && taps <= CGC_CHUNK_TERMS) {
@@ -97,6 +104,34 @@ static void gather_terms(const cgc_chunk_source *s, const cgc_kernels *kernels, 
     ready->base = memory;
 }
 
+void cgc_chunk_lay_out(const cgc_pixels *x, const cgc_kernels *kernels, cgc_chunk chunk, int64_t planes, char *y,
+                       int64_t pitch, ptrdiff_t *y_row) {
+    const int64_t cols = chunk.col1 - chunk.col0;
+    for (int64_t r = chunk.row0, rows; r < chunk.row1; r += rows) {
+        const int64_t at = (r - chunk.row0) * cols * pitch;
+        const char *from = cgc_at(x->at, r / x->rows * x->n + r % x->rows * x->row + chunk.col0 * x->col, x->size);
+        /* Rows that lie one behind the other go together. */
+        rows = x->row == cols * x->col ? cgc_min(x->rows - r % x->rows, chunk.row1 - r) : 1;
+        for (int64_t l = 0; l < rows; l++) *y_row++ = (ptrdiff_t)(at + l * cols * pitch);
+        if (x->plane == 1)
+            kernels->lines(rows * cols, planes, from, x->col, 1, cgc_at(y, at, x->size), (ptrdiff_t)pitch, 0, 1, 0);
+        else
+            kernels->transpose(planes, rows * cols, from, x->plane, cgc_at(y, at, x->size), (ptrdiff_t)pitch);
+    }
+}
+
+/* Filters of one cell: terms are planes. */
+static void lay_out(const cgc_chunk_source *s, const cgc_kernels *kernels, const cgc_correlation *c, const char *x,
+                    ptrdiff_t x_n, cgc_chunk chunk, const cgc_chunk_terms *terms, char *memory,
+                    cgc_chunk_ready *ready) {
+    const ptrdiff_t size = c->source.size;
+    const cgc_pixels pixels = {cgc_at(x, terms->k0 * c->s_plane, size), c->rows, x_n, c->r_i * c->source.row,
+                               c->c_j * c->source.col, c->s_plane, size};
+    cgc_chunk_lay_out(&pixels, kernels, chunk, terms->k, memory, s->terms, ready->row);
+    for (int64_t k = 0; k < terms->k; k++) ready->off[k] = (ptrdiff_t)k;
+    ready->base = memory;
+}
+
 static void point_into(const cgc_correlation *c, const char *x, ptrdiff_t x_n, cgc_chunk chunk,
                        const cgc_chunk_terms *terms, cgc_chunk_ready *ready) {
     cgc_term term = cgc_term_at(c, terms->k0);
@@ -119,6 +154,7 @@ void cgc_chunk_source_fill(const cgc_chunk_source *source, const cgc_kernels *ke
     case CGC_IN_SHEETS:
         fill_sheets(source, kernels, c, x, x_n, chunk, terms, again, memory, map, ready);
         break;
+    case CGC_LAID_OUT: lay_out(source, kernels, c, x, x_n, chunk, terms, memory, ready); break;
     case CGC_BY_TERMS: gather_terms(source, kernels, c, x, x_n, chunk, terms, memory, ready); break;
     }
 }

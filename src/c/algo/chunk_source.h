@@ -1,7 +1,7 @@
 /*
  * Where the terms of a chunk of the weight gradient are read: in place, in sheets (one for each image that the chunk
- * meets), or, where sheets do not serve or would be too large, gathered term by term. It must not know what is
- * computed from them.
+ * meets), laid out pixel by pixel, or, where none of these serves or sheets would be too large, gathered term by term.
+ * It must not know what is computed from them.
  */
 #ifndef CGC_CHUNK_SOURCE_H
 #define CGC_CHUNK_SOURCE_H
@@ -11,7 +11,7 @@
 
 enum { CGC_CHUNK_TERMS = 2048 }; /* the most that are ready at a time */
 
-typedef enum cgc_source_kind { CGC_IN_PLACE, CGC_IN_SHEETS, CGC_BY_TERMS } cgc_source_kind;
+typedef enum cgc_source_kind { CGC_IN_PLACE, CGC_IN_SHEETS, CGC_LAID_OUT, CGC_BY_TERMS } cgc_source_kind;
 
 typedef struct cgc_chunk_source {
     cgc_source_kind kind;
@@ -26,12 +26,23 @@ typedef struct cgc_chunk_source {
 } cgc_chunk_source;
 
 /*
- * For a run over `images` images. `in_place`: the reader can read the source as it is. If not, and groups > 1, all
- * terms of so many groups are held, or the kind is not CGC_IN_SHEETS. Memory is `most` elements, if not a single term
- * takes more.
+ * For a run over `images` images. `wanted`: CGC_IN_PLACE or CGC_LAID_OUT if the source can be read like that, else
+ * CGC_IN_SHEETS; then, if groups > 1, all terms of so many groups are held, or the kind is another. Memory, or what is
+ * read in place again and again, is `most` elements, if not a single term takes more.
  */
-cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, int64_t images, int64_t groups, int in_place,
+cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, int64_t images, int64_t groups, cgc_source_kind wanted,
                                      int64_t most);
+
+/* Images of `rows` rows of which either columns or planes are neighbours; from image to image n, row to row ... */
+typedef struct cgc_pixels {
+    const char *at;
+    int64_t rows;
+    ptrdiff_t n, row, col, plane, size;
+} cgc_pixels;
+
+/* Planes of a chunk, pixel by pixel, row after row: plane p of pixel e to y[e*pitch + p]. y_row: where rows begin. */
+void cgc_chunk_lay_out(const cgc_pixels *x, const cgc_kernels *kernels, cgc_chunk chunk, int64_t planes, char *y,
+                       int64_t pitch, ptrdiff_t *y_row);
 
 /* What is read: terms k0 .. k0+k-1 of groups g .. g+groups-1; if groups > 1, all terms. */
 typedef struct cgc_chunk_terms {

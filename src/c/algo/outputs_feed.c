@@ -16,10 +16,13 @@ enum {
 
 /*
  * The cost model, in multiply-adds of one vector: each class of columns stores and joins its sums once a chunk; a
- * number of dy or x is turned or copied for TURN.
+ * number of dy or x is turned or copied for TURN. Each class reads anew the planes of a tile: if L1 does not hold them,
+ * a single vector of filters has too little to do for each number.
  */
 #define CLASS 2.3
 #define TURN 0.4
+#define FAR 1.4
+enum { NEAR_BYTES = 24576, TILE_TERMS = 14 };
 
 /* Everything that follows from the problem. */
 typedef struct division {
@@ -31,9 +34,14 @@ typedef struct division {
     size_t a_row, row, off, dy, cells, end; /* the workspace */
 } division;
 
-/* The kernel can read the source as it is: no cell is padding, and what a tile reads at a pixel are neighbours. */
-static int is_in_place(const cgc_geometry *s) {
-    return !s->pt && !s->pb && !s->pl && !s->pr && s->kh * s->kw == 1 && s->xc == 1 && s->h > 0 && s->w > 0;
+/*
+ * Where filters have one cell and none is padding, what a tile reads at a pixel are neighbours, or are made so: planes
+ * of more than a few pixels apart would be more than L1 holds.
+ */
+static cgc_source_kind wanted(const cgc_geometry *s) {
+    if (s->pt || s->pb || s->pl || s->pr || s->kh * s->kw > 1 || s->h < 1 || s->w < 1) return CGC_IN_SHEETS;
+    if (s->xc == 1) return CGC_IN_PLACE;
+    return s->xw == 1 && s->sw == 1 ? CGC_LAID_OUT : CGC_IN_SHEETS;
 }
 
 static division division_of(const cgc_geometry *s, const cgc_kernels *kernels) {
@@ -41,7 +49,7 @@ static division division_of(const cgc_geometry *s, const cgc_kernels *kernels) {
     const int64_t width = kernels->width, taps = s->kh * s->kw, whole = cgc_ceil_div(s->f, width) * width;
     const int64_t totals = TOTAL_BYTES / s->size;
     division d = {.vector = cgc_min(2 * width, whole)};
-    d.source = cgc_chunk_source_of(&c, s->n, 1, is_in_place(s), SHEET_BYTES / s->size);
+    d.source = cgc_chunk_source_of(&c, s->n, 1, wanted(s), SHEET_BYTES / s->size);
     const int64_t most = cgc_max(d.vector, DY_BYTES / s->size / d.source.booked_pixels);
     /* Calls of a block: no more than leave the totals of a plane. */
     const int64_t held = cgc_min(most, totals / (taps + 1)) / d.vector;
@@ -72,20 +80,10 @@ static void lay_out(const cgc_weight_block *block, cgc_chunk chunk, int64_t m0, 
                     ptrdiff_t *a_row) {
     const cgc_run *run = block->run;
     const cgc_geometry *s = run->geometry;
-    const int64_t cols = chunk.col1 - chunk.col0;
     const char *dy = cgc_at(run->y, block->g * block->c.d_group + m0 * s->yc, s->size);
-    if (m < wide) run->kernels->fill(to, 0, (chunk.row1 - chunk.row0) * cols * wide);
-    for (int64_t r = chunk.row0, rows; r < chunk.row1; r += rows) {
-        const int64_t at = (r - chunk.row0) * cols * wide;
-        const char *from = cgc_at(dy, r / s->oh * s->yn + r % s->oh * s->yh + chunk.col0 * s->yw, s->size);
-        /* Rows that lie one behind the other go together. */
-        rows = s->yh == cols * s->yw ? cgc_min(s->oh - r % s->oh, chunk.row1 - r) : 1;
-        for (int64_t l = 0; l < rows; l++) *a_row++ = (ptrdiff_t)(at + l * cols * wide);
-        if (s->yc == 1)
-            run->kernels->lines(rows * cols, m, from, s->yw, 1, cgc_at(to, at, s->size), wide, 0, 1, 0);
-        else
-            run->kernels->transpose(m, rows * cols, from, s->yc, cgc_at(to, at, s->size), wide);
-    }
+    const cgc_pixels pixels = {dy, s->oh, s->yn, s->yh, s->yw, s->yc, s->size};
+    if (m < wide) run->kernels->fill(to, 0, (chunk.row1 - chunk.row0) * (chunk.col1 - chunk.col0) * wide);
+    cgc_chunk_lay_out(&pixels, run->kernels, chunk, m, to, wide, a_row);
 }
 
 static void feed_chunk(const cgc_feed *feed, const cgc_weight_block *block, cgc_chunk chunk, char *memory,
@@ -138,6 +136,9 @@ double cgc_outputs_feed_cost(const cgc_geometry *s, const cgc_kernels *kernels) 
     const double width = kernels->width, terms = (double)(s->cg * s->kh * s->kw), f = (double)s->f;
     const double pixels = (double)s->n * (double)s->oh * (double)s->ow, vectors = ceil(f / width);
     const double chunks = (double)cgc_cut(s).count, classes = (double)cgc_min(s->ow, kernels->lanes);
+    const double cells = (pixels < CGC_MAX_PIXELS ? pixels : CGC_MAX_PIXELS) * (double)(s->sh * s->sw);
+    const double planes = wanted(s) == CGC_IN_SHEETS ? 1 + (TILE_TERMS - 1) / (double)(s->kh * s->kw) : 0;
+    const double far = vectors == 1 && cells * planes * (double)s->size > NEAR_BYTES ? FAR : 1;
     if (kernels->width == 1) return HUGE_VAL; /* no vectors: nothing is gained */
-    return vectors * terms * (pixels + chunks * classes * CLASS) + TURN * pixels * (f + (double)s->cg);
+    return vectors * terms * (pixels * far + chunks * classes * CLASS) + TURN * pixels * (f + (double)s->cg);
 }

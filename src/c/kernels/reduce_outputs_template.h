@@ -186,9 +186,10 @@ static void K(reduce_outputs)(const cgc_reduction *c) {
     const int64_t held = 2 * PRODUCT_PIXELS / vectors / together;
     const int64_t most = held < K(reduce_most) ? held : K(reduce_most);
     const int64_t tiles = c->b ? (c->k + most - 1) / most : 1;
-    K(reduce_classes) classes = {.count = 0};
+    K(reduce_classes) classes;
     if (c->m < 1 || c->cols < 1)
         return;
+    classes.count = 0;
     K(reduce_group_classes)(&classes, c->cols, 0, 1, together);
     K(reduce_set_steps)(&classes, c);
     for (int64_t t = 0; t < tiles; t++) {
