@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import cgconv
 import reference
-from problems import Problem, arrays, assert_same_bits, problems, read_list, scaled_down
+from problems import MODES, Problem, arrays, assert_same_bits, problems, read_list, scaled_down
 from regressions import REGRESSIONS
 from running import CONFIG, PASSES, every_way, make_plan, run
 
@@ -141,6 +141,53 @@ def test_wide_channel_wise_gradients_of_the_input_have_the_bits_of_the_reference
     for threads in (1, 3):
         dx = cgconv.conv2d_backward_input(dy, weight, shape, threads=threads, **keys)
         assert np.array_equal(dx, want)
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+@pytest.mark.parametrize("memory", ["NCHW", "NHWC"])
+@pytest.mark.parametrize(
+    "p",
+    [
+        Problem(n=2, c=301, g=301, h=14, w=15, pt=1, pb=1, pl=1, pr=1, name="whole planes, some groups at a time"),
+        Problem(n=35, c=24, g=4, f=5, h=7, w=9, pt=2, pl=3, pr=1, name="whole planes, some images at a time"),
+        Problem(n=2, c=40, g=20, f=3, h=40, w=45, sh=2, pt=1, pb=2, pl=1, name="whole planes of two blocks of groups"),
+        Problem(n=2, c=9, g=9, f=2, h=50, w=60, kh=5, kw=5, pt=2, pb=2, pl=2, pr=2, name="parts"),
+        Problem(n=2, c=70, g=70, h=30, w=1000, sw=2, dh=2, pt=3, pr=4, name="parts, some groups at a time"),
+        Problem(c=3, f=4, h=70, w=80, pt=2, pb=1, pl=1, pr=3, name="cell by cell"),
+    ],
+    ids=lambda p: p.name,
+)
+def test_what_is_folded_has_the_bits_of_the_reference_algorithm(p, memory, mode):
+    """Padded planes at once, in parts or cell by cell, all of them or a block at a time."""
+    q = p.but(memory=memory, mode=mode)
+    data = arrays(q)
+    (want,) = run(q, "backward_input", *data, algorithm="reference")
+    for threads in (1, 3):
+        (got,) = run(q, "backward_input", *data, threads=threads)
+        assert_same_bits(got, want, q, f"{threads=}")
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_the_gradient_of_a_mirrored_image_of_one_channel_is_folded_where_it_lies(mode):
+    """Its columns are neighbours that step back: channels last, though there is but one."""
+    rng = np.random.default_rng(0)
+    weight, dy = (rng.standard_normal(shape, dtype="float32") for shape in ((2, 1, 3, 3), (1, 11, 12, 2)))
+    x, results = np.empty((1, 10, 11, 1), "float32"), []
+    for algorithm in (None, "grouped", "reference"):
+        plan = cgconv.Plan(
+            x.shape,
+            weight.shape,
+            layout="NHWC",
+            padding=(3, 0, 2, 1),
+            padding_value=mode,
+            x_strides=x[:, :, ::-1].strides,
+            algorithm=algorithm,
+        )
+        dx = np.full_like(x, np.nan)[:, :, ::-1]
+        plan.backward_input(dy, weight, out=dx)
+        results.append(np.ascontiguousarray(dx))
+    for dx in results[:-1]:
+        assert_same_bits(dx, results[-1], mode)
 
 
 @given(problems(most=8_000_000, largest_extent=80), st.sampled_from(PASSES))

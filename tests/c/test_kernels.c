@@ -149,6 +149,22 @@ static void test_moves_of(bench *t, int64_t step, int64_t count) {
     check_output(t);
 }
 
+static void test_add_lines(bench *t, int64_t rows, int64_t step, int64_t count) {
+    const int64_t x_pitch = count + rng_range(&t->random, 0, 3), length = line_length(step, count);
+    const int64_t y_pitch = length + rng_range(&t->random, 0, 3), start = line_start(step, count);
+    CASE(t, "add_lines rows=%lld step=%lld count=%lld", (long long)rows, (long long)step, (long long)count);
+    const void *x = operand(t, A, count ? (rows - 1) * x_pitch + count : 0);
+    void *y = output(t, length ? (rows - 1) * y_pitch + length : 0);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t p = 0; p < count; p++) {
+            const int64_t at = i * y_pitch + start + p * step;
+            expect(t, at, add(t->dtype, get(t->dtype, t->expected, at), get(t->dtype, x, i * x_pitch + p)));
+        }
+    t->kernels->add_lines(rows, count, x, (ptrdiff_t)x_pitch, (char *)y + start * (int64_t)t->size,
+                          (ptrdiff_t)y_pitch, (ptrdiff_t)step);
+    check_output(t);
+}
+
 static void test_fill(bench *t, int64_t count) {
     const double value = draw(t);
     CASE(t, "fill value=%g count=%lld", value, (long long)count);
@@ -163,6 +179,7 @@ static void test_moves(bench *t) {
         for (int64_t step = -4; step <= 4; step++) {
             draw_clamp(t);
             test_moves_of(t, step, count);
+            test_add_lines(t, rng_range(&t->random, 1, 4), step, count);
         }
         test_fill(t, count);
     }

@@ -10,6 +10,8 @@
 #include "product.h"
 #include "weight_gradient.h"
 
+enum { WHOLE = 4096 }; /* each part packs weights anew, so all at once is best; see fold.h */
+
 /* Outputs of a group of a correlation. */
 static int64_t outputs(const cgc_geometry *s, cgconv_pass pass) { return pass == CGCONV_FORWARD ? s->f : s->cg; }
 
@@ -18,13 +20,10 @@ static int packed_supports(const cgc_geometry *geometry, const cgc_kernels *kern
     return pass != CGCONV_BACKWARD_WEIGHT;
 }
 
-static cgc_booking packed_book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
+static cgc_booking book_blocks(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
     const cgc_block block = cgc_block_of(kernels, outputs(s, pass));
-    size_t local = cgc_gemm_workspace(&block, s->size);
     (void)threads;
-    if (pass == CGCONV_BACKWARD_INPUT && cgc_fold_workspace(s, kernels) > local)
-        local = cgc_fold_workspace(s, kernels);
-    return (cgc_booking){0, local};
+    return (cgc_booking){0, cgc_gemm_workspace(&block, s->size)};
 }
 
 /* How a pass is cut into tasks: image, correlation, group, block of outputs, block of cells. */
@@ -66,7 +65,7 @@ static void correlate_block(void *context, int64_t task, int thread) {
     }
 }
 
-static void packed_run(const cgc_run *run) {
+static void run_blocks(const cgc_run *run) {
     const cgc_geometry *s = run->geometry;
     division cut = {.run = run, .block = cgc_block_of(run->kernels, outputs(s, run->pass))};
     cut.correlations = cgc_correlation_count(s, run->pass);
@@ -74,8 +73,14 @@ static void packed_run(const cgc_run *run) {
     cut.cell_blocks = cgc_ceil_div(cgc_correlation_cells(s, run->pass), cut.block.cells);
     cgc_parallel(run->threads, s->n * cut.correlations * s->g * cut.m_blocks * cut.cell_blocks, correlate_block,
                  &cut);
-    if (run->pass == CGCONV_BACKWARD_INPUT) cgc_fold(run);
 }
+
+static const cgc_unfolded by_blocks = {WHOLE, 0, NULL, book_blocks, run_blocks};
+
+static cgc_booking packed_book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
+    return cgc_folded_book(s, kernels, pass, threads, &by_blocks);
+}
+static void packed_run(const cgc_run *run) { cgc_folded_run(run, &by_blocks); }
 
 /* ---- products whose sums stay in registers --------------------------------------------------------------------- */
 
@@ -91,16 +96,25 @@ static cgc_feed feed_of(const cgc_geometry *s, const cgc_kernels *kernels, cgc_p
     return kind == CGC_BY_PIXELS ? cgc_pixels_feed(s, kernels) : cgc_outputs_feed(s, kernels);
 }
 
+static cgc_booking book_pixels(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
+    return cgc_product_book(s, kernels, CGC_BY_PIXELS, pass, threads);
+}
+static cgc_booking book_outputs(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
+    return cgc_product_book(s, kernels, CGC_BY_OUTPUTS, pass, threads);
+}
+static void run_pixels(const cgc_run *run) { cgc_product_run(run, CGC_BY_PIXELS); }
+static void run_outputs(const cgc_run *run) { cgc_product_run(run, CGC_BY_OUTPUTS); }
+
+static const cgc_unfolded unfolded[] = {
+    [CGC_BY_PIXELS] = {WHOLE, 0, cgc_product_serves, book_pixels, run_pixels},
+    [CGC_BY_OUTPUTS] = {WHOLE, 0, cgc_product_serves, book_outputs, run_outputs},
+};
+
 static cgc_booking product_book(const cgc_geometry *s, const cgc_kernels *kernels, cgc_product_kind kind,
                                 cgconv_pass pass, int threads) {
-    if (pass == CGCONV_BACKWARD_WEIGHT) {
-        const cgc_feed feed = feed_of(s, kernels, kind);
-        return cgc_weight_gradient_book(s, &feed, threads);
-    }
-    cgc_booking booking = cgc_product_book(s, kernels, kind, pass, threads);
-    if (pass == CGCONV_BACKWARD_INPUT && cgc_fold_workspace(s, kernels) > booking.per_thread)
-        booking.per_thread = cgc_fold_workspace(s, kernels);
-    return booking;
+    if (pass != CGCONV_BACKWARD_WEIGHT) return cgc_folded_book(s, kernels, pass, threads, &unfolded[kind]);
+    const cgc_feed feed = feed_of(s, kernels, kind);
+    return cgc_weight_gradient_book(s, &feed, threads);
 }
 
 static cgc_booking pixels_book(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int threads) {
@@ -111,13 +125,12 @@ static cgc_booking outputs_book(const cgc_geometry *s, const cgc_kernels *kernel
 }
 
 static void product_run(const cgc_run *run, cgc_product_kind kind) {
-    if (run->pass == CGCONV_BACKWARD_WEIGHT) {
-        const cgc_feed feed = feed_of(run->geometry, run->kernels, kind);
-        cgc_weight_gradient(run, &feed);
+    if (run->pass != CGCONV_BACKWARD_WEIGHT) {
+        cgc_folded_run(run, &unfolded[kind]);
         return;
     }
-    cgc_product_run(run, kind);
-    if (run->pass == CGCONV_BACKWARD_INPUT) cgc_fold(run);
+    const cgc_feed feed = feed_of(run->geometry, run->kernels, kind);
+    cgc_weight_gradient(run, &feed);
 }
 
 static void pixels_run(const cgc_run *run) { product_run(run, CGC_BY_PIXELS); }

@@ -61,5 +61,6 @@ static const cgc_kernels K(table) = {
     .fill = K(fill),
     .store = K(store),
     .add = K(add),
+    .add_lines = K(add_lines),
     .spread = K(spread),
 };

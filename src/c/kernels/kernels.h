@@ -238,6 +238,10 @@ typedef struct cgc_kernels {
                                                                               /* y[p*y_step] = clamp(x[p]) */
     void (*add)(void *y, ptrdiff_t y_step, const void *x, int64_t count);     /* y[p*y_step] += x[p] */
 
+    /* With i < rows, j < cols, in this order:  y[i*y_pitch + j*y_step] += x[i*x_pitch + j] */
+    void (*add_lines)(int64_t rows, int64_t cols, const void *x, ptrdiff_t x_pitch, void *y, ptrdiff_t y_pitch,
+                      ptrdiff_t y_step);
+
     /*
      * Copies channels of pixels, each `times` times. With e < count, p < n:
      *     y[e*y_pitch + p] = src[e][(first + p)/times]

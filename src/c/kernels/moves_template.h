@@ -50,6 +50,20 @@ static void K(add)(void *y_, ptrdiff_t y_step, const void *x_, int64_t count) {
         y[p * y_step] += x[p];
 }
 
+static void K(add_lines)(int64_t rows, int64_t cols, const void *x_, ptrdiff_t x_pitch, void *y_, ptrdiff_t y_pitch,
+                         ptrdiff_t y_step) {
+    const REAL *x = x_;
+    REAL *y = y_;
+    for (int64_t i = 0; i < rows; i++, x += x_pitch, y += y_pitch) {
+        int64_t j = 0;
+        if (y_step == 1)
+            for (; j + WIDTH <= cols; j += WIDTH)
+                V(store)(y + j, V(add)(V(load)(y + j), V(load)(x + j)));
+        for (; j < cols; j++)
+            y[j * y_step] += x[j];
+    }
+}
+
 /* A dense line of `cols` elements. */
 static ALWAYS_INLINE void K(copy_line)(REAL *y, const REAL *x, int64_t cols) {
     int64_t p = 0;
