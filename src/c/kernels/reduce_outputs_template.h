@@ -13,7 +13,8 @@ enum {
     K(reduce_most) = PRODUCT_PIXELS < 7 ? 2 * PRODUCT_PIXELS : 14, /* terms of a tile of one vector */
     K(reduce_waiting) = 5, /* log2(LANES) + 1 */
     K(reduce_held) = 7,    /* offsets that fit the registers beside all else; others are read again at every step */
-    K(reduce_few_rows) = 40, /* that make it worth while to sum two classes together */
+    /* That make it worth while to sum two classes together: where registers are few, it leaves too few terms. */
+    K(reduce_few_rows) = PRODUCT_PIXELS < 7 ? 0 : 40,
 };
 
 /* Classes first, first + apart ... that are summed together, and how many sums theirs is joined with afterwards. */
