@@ -37,15 +37,15 @@ static double cell(const bench *t, const cgc_gradient *s, int64_t plane, int64_t
 }
 
 static void expect_gradient(bench *t, const cgc_gradient *s, int64_t plane, int with_bias) {
-    const int64_t lanes = t->kernels->lanes, taps = s->kh * s->kw;
+    const int64_t lanes = t->kernels->lanes, taps = s->kh * s->kw, pitch = s->pitch;
     for (int64_t r = 0; r < s->rows; r++)
         for (int64_t p = 0; p < s->cols; p++) {
             const double dy = get(t->dtype, s->dy, plane * s->dy_plane + r * s->dy_row + p);
             for (int64_t k = 0; k < taps; k++)
-                expect_more(t, (plane * taps + k) * lanes + p % lanes, dy,
+                expect_more(t, (plane * taps + k) * pitch + p % lanes, dy,
                             cell(t, s, plane, r * s->step + k / s->kw * s->dilation,
                                  s->off[k % s->kw] + p * s->step_w));
-            if (with_bias) expect_more(t, (s->planes * taps + plane) * lanes + p % lanes, dy, 1);
+            if (with_bias) expect_more(t, (s->planes * taps + plane) * pitch + p % lanes, dy, 1);
         }
 }
 
@@ -81,8 +81,11 @@ static void test_gradient_of(bench *t, int64_t cols) {
     s.x = operand(t, A, (s.planes - 1) * s.x_plane + 5 * pitch + s.width);
     s.dy_row = cols + rng_range(r, 0, 2), s.dy_plane = s.rows * s.dy_row;
     s.dy = operand(t, B, (s.planes - 1) * s.dy_plane + (s.rows - 1) * s.dy_row + cols);
-    const int64_t weights = s.planes * s.kh * s.kw * lanes;
-    s.sums = sums(t, weights + s.planes * lanes);
+    s.pitch = (int)(cols <= lanes / 2 && s.lanes <= lanes / 2 && rng_chance(r, 80) ? lanes / 2 : lanes);
+    s.fresh = rng_chance(r, 50);
+    const int64_t weights = s.planes * s.kh * s.kw * s.pitch, all = weights + (with_bias ? s.planes * s.pitch : 0);
+    s.sums = sums(t, all);
+    for (int64_t i = 0; s.fresh && i < all; i++) expect(t, i, 0);
     if (with_bias) s.bias = (char *)s.sums + weights * (int64_t)t->size;
     for (int64_t plane = 0; plane < s.planes; plane++) expect_gradient(t, &s, plane, with_bias);
     t->kernels->gradient(&s);

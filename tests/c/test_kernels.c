@@ -102,10 +102,9 @@ static void test_weave(bench *t) {
         for (int64_t step = 1; step <= 4; step++) test_weave_of(t, rng_range(&t->random, 1, 4), cols, step);
 }
 
-static void test_join(bench *t) {
-    const int lanes = t->kernels->lanes;
+static void test_join_of(bench *t, int lanes) {
     for (int64_t count = 0; count <= LARGEST; count++) {
-        CASE(t, "join count=%lld", (long long)count);
+        CASE(t, "join pitch=%d count=%lld", lanes, (long long)count);
         const void *acc = operand(t, A, count * lanes);
         void *y = output(t, count);
         for (int64_t p = 0; p < count; p++) {
@@ -113,9 +112,14 @@ static void test_join(bench *t) {
             for (int l = 0; l < lanes; l++) copy[l] = get(t->dtype, acc, p * lanes + l);
             expect(t, p, add(t->dtype, get(t->dtype, y, p), join_lanes(t->dtype, copy, lanes)));
         }
-        t->kernels->join(y, acc, count);
+        t->kernels->join(y, acc, lanes, count);
         check_output(t);
     }
+}
+
+static void test_join(bench *t) {
+    test_join_of(t, t->kernels->lanes);
+    test_join_of(t, t->kernels->lanes / 2);
 }
 
 /* Where element 0 of a line with this step lies in a block that just holds the line. */

@@ -2,6 +2,7 @@
  * The weight gradient of the algorithm "channelwise": groups of one channel, any number of filters each. It cuts
  * the pass into tasks and adds up chunks in their order; it must not know how a chunk is summed.
  */
+#include <math.h>
 #include <string.h>
 
 #include "../platform/memory.h"
@@ -69,15 +70,17 @@ static int64_t totals_of(const division *cut, int64_t planes) {
     return planes * (cut->taps + (cut->run->bias != NULL));
 }
 
-/* The totals of a block, to dw and db. */
+/* The totals of a block, to dw and db: all at once where they lie alike. */
 static void store(const division *cut, const cgc_gradient_block *block) {
     const cgc_run *run = cut->run;
     const cgc_geometry *s = run->geometry;
-    for (int64_t i = 0; i < block->planes; i++)
-        for (int64_t u = 0; u < s->kh; u++)
-            for (int64_t v = 0; v < s->kw; v++)
-                memcpy(cgc_at(run->weight, (block->o + i) * s->wo + u * s->wu + v * s->wv, s->size),
-                       cgc_at(block->weight, (i * s->kh + u) * s->kw + v, s->size), (size_t)s->size);
+    char *weight = cgc_at(run->weight, block->o * s->wo, s->size);
+    if (s->wv == 1 && s->wu == s->kw && s->wo == cut->taps)
+        memcpy(weight, block->weight, (size_t)(block->planes * cut->taps * s->size));
+    else
+        for (int64_t row = 0; row < block->planes * s->kh; row++)
+            run->kernels->store(cgc_at(weight, row / s->kh * s->wo + row % s->kh * s->wu, s->size), s->wv,
+                                cgc_at(block->weight, row * s->kw, s->size), s->kw, -HUGE_VAL, HUGE_VAL);
     if (block->bias) memcpy(cgc_at(run->bias, block->o, s->size), block->bias, (size_t)(block->planes * s->size));
 }
 

@@ -12,6 +12,11 @@ enum {
     SUMS_BYTES = 32768, /* of a block's sums, about: they stay in the nearest cache */
     PLANES = 32,        /* of a block, at most */
     WIDE = 1024,        /* columns of an output row from which on it is all the same how wide it is */
+    /*
+     * Cells on either side of the line of constants. They are not read, but a vector may reach there with lanes that
+     * are masked out, and that is slow in pages that were never written.
+     */
+    MARGIN = CGC_GRADIENT_BEYOND + CGC_MAX_LANES,
     REACH = 1024,       /* columns from the first to the last of a filter that reads lines where they stand, at most */
 };
 
@@ -62,7 +67,7 @@ static parts parts_of(const cgc_geometry *s, const cgc_kernels *kernels, int dir
     parts at;
     at.lines = cgc_round_up(sizeof(shared));
     at.constants = at.lines + cgc_round_up(LINES * sizeof(ptrdiff_t));
-    at.panel = at.constants + (direct ? cgc_round_up((size_t)booked_width(s, &c) * size) : 0);
+    at.panel = at.constants + (direct ? cgc_round_up((size_t)(booked_width(s, &c) + 2 * MARGIN) * size) : 0);
     at.dy = at.panel + (direct ? 0 : cgc_round_up(CGC_PANEL_ELEMENTS * size));
     at.sums = at.dy + (s->yw == 1 ? 0 : cgc_round_up(COPIED * size));
     at.bias = at.sums + cgc_round_up((size_t)taps_of(s) * sums);
@@ -91,7 +96,7 @@ static void open(const cgc_run *run, char *workspace) {
     h->direct = is_direct(s, &h->c);
     if (h->direct)
         run->kernels->fill(workspace + parts_of(s, run->kernels, 1).constants, s->value,
-                           width_of(&h->c, cgc_cut(s).cols));
+                           width_of(&h->c, cgc_cut(s).cols) + 2 * MARGIN);
     else
         h->panel = cgc_panel_of(&h->c, cgc_cut(s).cols);
 }
@@ -103,6 +108,8 @@ typedef struct piece {
     char *workspace;
     parts at;
     int64_t n, i, rows, col0, cols;
+    int lanes, pitch; /* of the vectors; of the sums */
+    int fresh;        /* it is the first of its chunk */
 } piece;
 
 /* Says where the source lines of the piece stand, and of which columns. */
@@ -136,7 +143,7 @@ static void copy_lines(const piece *p, int64_t g) {
 static void add_planes(const piece *p, cgc_gradient *call, int64_t first, int64_t planes) {
     const cgc_run *run = p->block->run;
     const cgc_geometry *s = run->geometry;
-    const ptrdiff_t size = s->size, sums = run->kernels->lanes;
+    const ptrdiff_t size = s->size, sums = p->pitch;
     const char *dy =
         cgc_at(run->y, p->n * s->yn + (p->block->o + first) * s->yc + p->i * s->yh + p->col0 * s->yw, size);
     call->planes = s->yw == 1 ? planes : 1;
@@ -159,9 +166,9 @@ static void add_planes(const piece *p, cgc_gradient *call, int64_t first, int64_
 }
 
 /* Short vectors, if there are any and they take a whole row. */
-static int lanes_for(const cgc_kernels *kernels, const cgc_gradient *call) {
+static int lanes_for(const cgc_kernels *kernels, int64_t step_w, int64_t cols) {
     const int half = kernels->stencil_lanes[1];
-    return call->step_w == 1 && call->cols <= half ? half : kernels->stencil_lanes[0];
+    return step_w == 1 && cols <= half ? half : kernels->stencil_lanes[0];
 }
 
 /* Adds the piece to the sums. */
@@ -172,11 +179,11 @@ static void add_piece(const piece *p) {
     cgc_gradient call = {
         .rows = p->rows, .cols = p->cols, .kh = s->kh, .kw = s->kw, .step = s->sh, .dilation = s->dh, .step_w = 1,
         .lines = (const ptrdiff_t *)(p->workspace + p->at.lines),
-        .constant_line = p->workspace + p->at.constants,
+        .constant_line = cgc_at(p->workspace + p->at.constants, MARGIN, s->size),
         .constant = s->value, .off = p->shared->off, .width = p->shared->panel.pitch,
+        .lanes = p->lanes, .pitch = p->pitch, .fresh = p->fresh,
     };
     if (p->shared->direct) find_lines(p, &call);
-    call.lanes = lanes_for(run->kernels, &call);
     for (int64_t k = 0, now; k < planes; k += now) {
         const int64_t g = (o + k) / s->f;
         now = p->shared->direct && s->f == 1 ? planes : cgc_min(planes - k, (g + 1) * s->f - o - k);
@@ -205,17 +212,19 @@ static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, c
     piece p = {.block = block, .shared = h, .workspace = workspace, .at = parts_of(s, kernels, h->direct)};
     p.col0 = chunk->col0;
     p.cols = chunk->col1 - chunk->col0;
-    kernels->fill(workspace + p.at.sums, 0, block->planes * taps_of(s) * kernels->lanes);
-    if (block->bias) kernels->fill(workspace + p.at.bias, 0, block->planes * kernels->lanes);
+    p.lanes = lanes_for(kernels, h->direct ? h->c.c_j : 1, p.cols);
+    p.pitch = p.lanes <= kernels->lanes / 2 && p.cols <= kernels->lanes / 2 ? kernels->lanes / 2 : kernels->lanes;
+    p.fresh = 1;
     const int64_t most = rows_of(s, h, p.cols);
     for (int64_t row = chunk->row0; row < chunk->row1; row += p.rows) {
         p.n = row / s->oh;
         p.i = row % s->oh;
         p.rows = cgc_min(most, cgc_min(chunk->row1 - row, s->oh - p.i));
         add_piece(&p);
+        p.fresh = 0;
     }
-    kernels->join(block->weight, workspace + p.at.sums, block->planes * taps_of(s));
-    if (block->bias) kernels->join(block->bias, workspace + p.at.bias, block->planes);
+    kernels->join(block->weight, workspace + p.at.sums, p.pitch, block->planes * taps_of(s));
+    if (block->bias) kernels->join(block->bias, workspace + p.at.bias, p.pitch, block->planes);
 }
 
 static int64_t grain(const cgc_kernels *kernels) {

@@ -12,6 +12,7 @@
 void K(stencil)(const cgc_stencil *s);   /* of stencils_template.h */
 void K(gradient)(const cgc_gradient *s); /* of gradients_template.h */
 void K(gradient_pixels)(const cgc_pixel_gradient *s);
+void K(join)(void *y, const void *acc, int pitch, int64_t count);
 void K(join_classes)(void *sums, int64_t columns, int64_t count);
 
 #include "pairs_template.h"
@@ -19,6 +20,8 @@ void K(join_classes)(void *sums, int64_t columns, int64_t count);
 #include "pixels_template.h"
 
 #include "flat_template.h"
+
+#include "join_template.h"
 
 #include "reduce_template.h"
 

@@ -34,8 +34,10 @@ typedef struct cgc_gradient {
 
     const void *dy;
     ptrdiff_t dy_plane, dy_row;
-    void *sums;
-    void *bias; /* or NULL */
+    void *sums; /* [planes][kh][kw][pitch] */
+    void *bias; /* [planes][pitch], or NULL */
+    int pitch;  /* LANES; or half of them, if neither cols nor lanes are more */
+    int fresh;  /* if not 0, sums and bias need not be 0 before: they count as if they were */
 } cgc_gradient;
 
 /*

@@ -5,6 +5,7 @@
  */
 void K(gradient)(const cgc_gradient *s);
 void K(gradient_pixels)(const cgc_pixel_gradient *s);
+void K(join)(void *y, const void *acc, int pitch, int64_t count);
 void K(join_classes)(void *sums, int64_t columns, int64_t count);
 
 /* The most rows and columns of a tile. */
@@ -16,6 +17,11 @@ void K(join_classes)(void *sums, int64_t columns, int64_t count);
 #define GRADIENT_MOST 1
 #endif
 
+/* The most blocks of a row of dy that stays in registers. */
+#define GRADIENT_BLOCKS 4
+
+#include "join_template.h"
+
 #include "gradient_template.h"
 
 #include "gradient_pixels_template.h"
@@ -25,6 +31,8 @@ void K(join_classes)(void *sums, int64_t columns, int64_t count);
 #define STENCIL_SHORT
 #undef GRADE
 #define GRADE EXPAND2(DTYPE, half)
+#include "join_template.h"
+
 #include "gradient_template.h"
 #undef STENCIL_SHORT
 #endif
@@ -40,4 +48,16 @@ void K(gradient)(const cgc_gradient *s) {
         K(gradient_run)(s);
 }
 
+void K(join)(void *y, const void *acc, int pitch, int64_t count) {
+    if (pitch == LANES)
+        K(join_all)(y, acc, LANES / WIDTH, count);
+    else
+#if defined(STENCIL_GRADES)
+        EXPAND4(cgc, join_all, EXPAND2(DTYPE, half), ISA)(y, acc, 1, count);
+#else
+        K(join_all)(y, acc, LANES / 2 / WIDTH, count);
+#endif
+}
+
+#undef GRADIENT_BLOCKS
 #undef GRADIENT_MOST

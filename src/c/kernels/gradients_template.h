@@ -1,4 +1,6 @@
 /* The gradients of one instruction set, for f32, then for f64. Parameters: words_template.h. */
+#include <string.h>
+
 #include "words_template.h"
 
 #define DTYPE f32

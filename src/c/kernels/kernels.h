@@ -228,8 +228,11 @@ typedef struct cgc_kernels {
     /* sums[p < count] = the join of the first `columns` classes sums[l*count + p], as by `join`; the others are 0. */
     void (*join_classes)(void *sums, int64_t columns, int64_t count);
 
-    /* y[p < count] += the sum of acc[p*lanes ...], by halves: lane l takes l + lanes/2, then l + lanes/4 ... */
-    void (*join)(void *y, const void *acc, int64_t count);
+    /*
+     * y[p < count] += the sum of acc[p*pitch ...], by halves: lane l takes l + pitch/2, then l + pitch/4 ... The pitch
+     * is that of cgc_gradient: those of half the lanes are the same sums, where the other half is 0.
+     */
+    void (*join)(void *y, const void *acc, int pitch, int64_t count);
 
     /* Moves. With p < count; steps may be any, 0 and negative ones too. */
     void (*gather)(void *y, const void *x, ptrdiff_t x_step, int64_t count);  /* y[p] = x[p*x_step] */

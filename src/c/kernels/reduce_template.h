@@ -1,6 +1,6 @@
 /*
  * The kernels of the weight gradient, see kernels.h: `reduce_pixels` with vectors over pixels, `reduce_outputs` with
- * vectors over outputs, and `join`. They must not know which pixels they are given.
+ * vectors over outputs. They must not know which pixels they are given.
  *
  * Parameters: those of words_template.h, among them
  *   REDUCE_TERMS     the most terms of a tile of `reduce_pixels`, of four outputs
@@ -15,51 +15,6 @@ enum {
     K(reduce_sums) = (K(reduce_outputs_of_tile) * REDUCE_TERMS + WIDTH - 1) / WIDTH * WIDTH,
 };
 
-/* ---- joining the lanes ------------------------------------------------------------------------------------------ */
-
-/* Place p holds lane reversed[p]: halves that are joined become neighbours, at every step. */
-static const int32_t K(reversed)[16] = {
-    0 * WIDTH / 16, 8 * WIDTH / 16, 4 * WIDTH / 16, 12 * WIDTH / 16, 2 * WIDTH / 16, 10 * WIDTH / 16,
-    6 * WIDTH / 16, 14 * WIDTH / 16, 1 * WIDTH / 16, 9 * WIDTH / 16, 5 * WIDTH / 16, 13 * WIDTH / 16,
-    3 * WIDTH / 16, 11 * WIDTH / 16, 7 * WIDTH / 16, 15 * WIDTH / 16,
-};
-
-/* The sums by halves of WIDTH outputs, one in each lane; part h of output i is at lanes + h*pitch + i*step. */
-static ALWAYS_INLINE VEC K(join_outputs)(const REAL *lanes, ptrdiff_t pitch, ptrdiff_t step) {
-    const INDEX order = V(load_index)(K(reversed));
-    VEC v[WIDTH];
-    UNROLL for (int i = 0; i < WIDTH; i++) {
-        VEC part[K(reduce_parts)];
-        UNROLL for (int h = 0; h < K(reduce_parts); h++)
-            part[h] = V(load)(lanes + h * pitch + i * step);
-        UNROLL for (int half = K(reduce_parts) / 2; half > 0; half /= 2)
-            UNROLL for (int h = 0; h < half; h++)
-                part[h] = V(add)(part[h], part[h + half]);
-        v[i] = V(pick)(order, V(first)(WIDTH), part[0], part[0]);
-    }
-    UNROLL for (int count = WIDTH / 2; count > 0; count /= 2)
-        UNROLL for (int i = 0; i < count; i++)
-            v[i] = V(add)(V(even)(v[2 * i], v[2 * i + 1]), V(odd)(v[2 * i], v[2 * i + 1]));
-    return v[0];
-}
-
-static void K(join)(void *y_, const void *acc_, int64_t count) {
-    REAL *y = y_;
-    const REAL *acc = acc_;
-    int64_t p = 0;
-    for (; p + WIDTH <= count; p += WIDTH)
-        V(store)(y + p, V(add)(V(load)(y + p), K(join_outputs)(acc + p * LANES, WIDTH, LANES)));
-    for (; p < count; p++) {
-        REAL sum[LANES];
-        for (int l = 0; l < LANES; l++)
-            sum[l] = acc[p * LANES + l];
-        for (int half = LANES / 2; half > 0; half /= 2)
-            for (int l = 0; l < half; l++)
-                sum[l] += sum[l + half];
-        y[p] += sum[0];
-    }
-}
-
 /* ---- vectors over pixels ---------------------------------------------------------------------------------------- */
 
 /* The lanes of a tile, [part][output][term][lane]; what fills them up to whole vectors of outputs is 0. */
@@ -71,7 +26,7 @@ typedef struct K(reduce_lanes) {
 static void K(reduce_add)(const K(reduce_lanes) *lanes, int64_t m, int64_t k, REAL *y, ptrdiff_t y_m) {
     REAL sums[K(reduce_sums) + WIDTH];
     for (int64_t t = 0; t < m * k; t += WIDTH)
-        V(store)(sums + t, K(join_outputs)(lanes->sum[0][t], K(reduce_sums) * WIDTH, WIDTH));
+        V(store)(sums + t, K(join_outputs)(lanes->sum[0][t], K(reduce_parts), K(reduce_sums) * WIDTH, WIDTH));
     for (int64_t j = 0; j < m; j++)
         for (int64_t i = 0; i < k; i += WIDTH) {
             const MASK mask = V(first)(k - i);

@@ -7,6 +7,11 @@
 
 #include "simd_avx512.h"
 
+/* The lanes of two vectors, one behind the other, by turns. */
+static const int32_t zipped_8[16] = {0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15};
+static const int32_t zipped_4[8] = {0, 4, 1, 5, 2, 6, 3, 7};
+static const int32_t zipped_2[4] = {0, 2, 1, 3};
+
 /*
  * SHORT(grade, lanes, vector, real, of intrinsics: the prefix, suffix, mask of negative numbers, index; and how to read
  * an index, and to pick from one vector, with a fill and with zeros).
@@ -34,6 +39,12 @@
         return v; \
     } \
     static inline index_##grade load_index_##grade(const int32_t *p) { return read_index; } \
+    static inline vec_##grade zip_low_##grade(vec_##grade a, vec_##grade b) { \
+        return mm##_permutex2var_##suffix(a, load_index_##grade(zipped_##lanes), b); \
+    } \
+    static inline vec_##grade zip_high_##grade(vec_##grade a, vec_##grade b) { \
+        return mm##_permutex2var_##suffix(a, load_index_##grade(zipped_##lanes + lanes), b); \
+    } \
     static inline mask_##grade within_##grade(index_##grade i) { return (mask_##grade)~negative(i); } \
     static inline vec_##grade pick2_##grade(index_##grade i, mask_##grade m, vec_##grade a, vec_##grade b, \
                                             vec_##grade fill) { \
