@@ -18,18 +18,18 @@
 #define GRADIENT_ENDS (2 * CGC_GRADIENT_BEYOND / LANES + 1)
 
 /*
- * What the compiler knows of a tile: its size, the step between columns, whether it adds up dy, the blocks of a row (0:
- * nothing), and whether rows of dy are held in registers.
+ * What the compiler knows of a tile: its size, whether it adds up dy, the blocks of a row (0: nothing), and whether rows
+ * of dy are held in registers.
  */
 typedef struct K(gradient_kind) {
-    int rows, cols, step, bias, blocks, held;
+    int rows, cols, bias, blocks, held;
 } K(gradient_kind);
 
 /* A block at an end of a row: the lanes of dy; the constant in those of the cells; and which of them to load. */
 typedef struct K(gradient_end) {
     MASK mask;
-    VEC fill[2];
-    SPAN span[GRADIENT_MOST + 1];
+    VEC fill;
+    SPAN span[GRADIENT_MOST];
 } K(gradient_end);
 
 typedef struct K(gradient_tile) {
@@ -63,25 +63,11 @@ static ALWAYS_INLINE void K(gradient_vector)(const K(gradient_tile) *t, const K(
     }
     if (first == 0 && kind.bias)
         sum[kind.rows * kind.cols] = V(add)(sum[kind.rows * kind.cols], factor[0]);
-    x += p * kind.step;
-    if (kind.step == 1) {
-        UNROLL for (int v = 0; v < kind.cols; v++) {
-            const REAL *from = x + t->off[v];
-            K(gradient_products)(kind, first, last, v, factor,
-                                 end ? V(load_span)(end->span[v], from, V(keep)(end->fill[0])) : V(load)(from), sum);
-        }
-        return;
+    UNROLL for (int v = 0; v < kind.cols; v++) {
+        const REAL *from = x + p + t->off[v];
+        K(gradient_products)(kind, first, last, v, factor,
+                             end ? V(load_span)(end->span[v], from, V(keep)(end->fill)) : V(load)(from), sum);
     }
-#ifndef STENCIL_SHORT
-    UNROLL for (int v = 0; v < kind.cols; v += 2) {
-        const REAL *from = x + t->off[v];
-        const VEC a = end ? V(load_span)(end->span[v], from, end->fill[0]) : V(load)(from);
-        const VEC b = end ? V(load_span)(end->span[v + 1], from + WIDTH, end->fill[1]) : V(load)(from + WIDTH);
-        K(gradient_products)(kind, first, last, v, factor, V(even)(a, b), sum);
-        if (v + 1 < kind.cols)
-            K(gradient_products)(kind, first, last, v + 1, factor, V(odd)(a, b), sum);
-    }
-#endif
 }
 
 /*
@@ -138,16 +124,14 @@ static ALWAYS_INLINE void K(gradient_line)(const K(gradient_tile) *t, const K(gr
 static ALWAYS_INLINE void K(gradient_ready)(const K(gradient_tile) *t, const K(gradient_kind) kind, int64_t block,
                                             K(gradient_end) *end) {
     const cgc_gradient *s = t->s;
-    const int64_t p = block * LANES + t->h * WIDTH, cells = (s->cols - p) * kind.step;
+    const int64_t p = block * LANES + t->h * WIDTH, wanted = s->cols - p;
     REAL constant[WIDTH];
     for (int l = 0; l < WIDTH; l++)
         constant[l] = (REAL)s->constant;
-    end->mask = V(first)(s->cols - p);
-    UNROLL for (int i = 0; i < kind.step; i++)
-        end->fill[i] = V(load_first)(V(first)(cells - i * WIDTH), constant);
-    UNROLL for (int v = 0; v < (kind.cols + kind.step - 1) / kind.step * kind.step; v++) {
-        const int64_t i = v % kind.step * WIDTH, column = t->off[v - v % kind.step] + p * kind.step + i;
-        const int64_t room = s->width - column, wanted = cells - i;
+    end->mask = V(first)(wanted);
+    end->fill = V(load_first)(end->mask, constant);
+    UNROLL for (int v = 0; v < kind.cols; v++) {
+        const int64_t column = t->off[v] + p, room = s->width - column;
         end->span[v] = V(between)(-column, wanted < room ? wanted : room);
     }
 }
@@ -203,35 +187,33 @@ static ALWAYS_INLINE void K(gradient_planes)(const K(gradient_tile) *t_, const K
 }
 
 /*
- * KERNEL(rows, cols): tiles of this size, for rows of 1 to GRADIENT_BLOCKS blocks that stay in registers, for any rows,
- * and for those of step 2, which are small; there are only those of one block for short vectors. No tile is four wide
- * or high: what can be cut in two needs no code of its own.
+ * KERNEL(rows, cols): tiles of this size, for rows of 1 to GRADIENT_BLOCKS blocks that stay in registers, and for any
+ * rows; there are only those of one block for short vectors. No tile is four wide or high: what can be cut in two needs
+ * no code of its own.
  */
 typedef void K(gradient_fn)(const K(gradient_tile) *t);
 
-#define ONE(name, rows, cols, step, blocks) \
+#define ONE(name, rows, cols, blocks) \
     static void K(name)(const K(gradient_tile) *t) { \
         const int bias = GRADIENT_FITS(rows, cols, 1), held = blocks == 1 || GRADIENT_FITS(rows, cols, blocks); \
-        K(gradient_planes)(t, (K(gradient_kind)){rows, cols, step, bias, blocks, held}); \
+        K(gradient_planes)(t, (K(gradient_kind)){rows, cols, bias, blocks, held}); \
     }
 #define HELD(name, rows, cols, blocks) GRADIENT_FITS(rows, cols, blocks) ? K(name##_##rows##cols) : NULL
 #ifdef STENCIL_SHORT
 #define KERNEL(rows, cols) \
-    ONE(gradient_1_##rows##cols, rows, cols, 1, 1) \
-    ONE(gradient_any_##rows##cols, rows, cols, 1, 0)
-#define ENTRY(rows, cols) {K(gradient_1_##rows##cols), NULL, NULL, NULL, K(gradient_any_##rows##cols), NULL}
+    ONE(gradient_1_##rows##cols, rows, cols, 1) \
+    ONE(gradient_any_##rows##cols, rows, cols, 0)
+#define ENTRY(rows, cols) {K(gradient_1_##rows##cols), NULL, NULL, NULL, K(gradient_any_##rows##cols)}
 #else
 #define KERNEL(rows, cols) \
-    ONE(gradient_1_##rows##cols, rows, cols, 1, 1) \
-    ONE(gradient_2_##rows##cols, rows, cols, 1, 2) \
-    ONE(gradient_3_##rows##cols, rows, cols, 1, 3) \
-    ONE(gradient_4_##rows##cols, rows, cols, 1, 4) \
-    ONE(gradient_any_##rows##cols, rows, cols, 1, 0) \
-    ONE(gradient_step_##rows##cols, rows < 3 ? rows : 3, cols < 3 ? cols : 3, 2, 0)
+    ONE(gradient_1_##rows##cols, rows, cols, 1) \
+    ONE(gradient_2_##rows##cols, rows, cols, 2) \
+    ONE(gradient_3_##rows##cols, rows, cols, 3) \
+    ONE(gradient_4_##rows##cols, rows, cols, 4) \
+    ONE(gradient_any_##rows##cols, rows, cols, 0)
 #define ENTRY(rows, cols) \
     {K(gradient_1_##rows##cols), K(gradient_2_##rows##cols), HELD(gradient_3, rows, cols, 3), \
-     HELD(gradient_4, rows, cols, 4), K(gradient_any_##rows##cols), \
-     rows < 4 && cols < 4 ? K(gradient_step_##rows##cols) : NULL}
+     HELD(gradient_4, rows, cols, 4), K(gradient_any_##rows##cols)}
 #endif
 
 #define COMMA ,
@@ -248,6 +230,25 @@ EACH(KERNEL, 1,) EACH(KERNEL, 2,) EACH(KERNEL, 3,)
 EACH(KERNEL, 1,)
 #define ENTRIES {EACH(ENTRY, 1, COMMA)}
 #endif
+
+static K(gradient_fn) *K(gradient_kernel)(int64_t rows, int64_t cols, int64_t kind) {
+    static K(gradient_fn) *const kernels[][GRADIENT_MOST < 4 ? GRADIENT_MOST : 4][GRADIENT_BLOCKS + 1] = {ENTRIES};
+    K(gradient_fn) *const *kernel = kernels[rows == 5 ? 3 : rows - 1][cols == 5 ? 3 : cols - 1];
+    return kernel[kind] ? kernel[kind] : kernel[GRADIENT_BLOCKS];
+}
+
+#undef ENTRIES
+#undef EACH
+#undef ENTRY
+#undef KERNEL
+#undef HELD
+#undef ONE
+
+#ifndef STENCIL_SHORT
+#include "gradient_step_template.h"
+#endif
+
+#undef COMMA
 
 /* The rows (or columns) of the next tile, of `left`, at most `limit`. */
 static int64_t K(gradient_cut)(int64_t left, int64_t limit) {
@@ -286,47 +287,48 @@ static void K(gradient_biases)(const cgc_gradient *s, int64_t h) {
         K(gradient_bias)(s, 1, i, h);
 }
 
+/* Which kernel a tile has: 0 .. GRADIENT_BLOCKS-1 for one block more of short rows, GRADIENT_BLOCKS for any. */
+static int64_t K(gradient_kind_of)(const K(gradient_tile) *t) {
+    if (t->skew > 1 || t->s->constant != 0 || t->blocks > GRADIENT_BLOCKS) return GRADIENT_BLOCKS;
+    return t->blocks <= 2 || (t->left <= 1 && t->right >= t->blocks - 1) ? t->blocks - 1 : GRADIENT_BLOCKS;
+}
+
 /* The tiles of vector h of each block. A stride sorts filter rows by the lines that they meet. */
 static void K(gradient_tiles)(const cgc_gradient *s, int64_t common, int64_t h) {
-    static K(gradient_fn) *const kernels[][GRADIENT_MOST < 4 ? GRADIENT_MOST : 4][GRADIENT_BLOCKS + 2] = {ENTRIES};
-    const int64_t classes = s->step / common, skew = s->dilation / common, span = s->step_w * LANES;
-    const int64_t high = s->step_w == 1 ? GRADIENT_MOST : 3, rooms = 1 + s->rows / skew;
+    const int64_t together = s->step_w == 2 && s->step == 2 && s->dilation == 1 ? 2 : 1; /* lines */
+    const int64_t classes = s->step / common / together, skew = s->dilation / common, span = s->step_w * LANES;
+    const int64_t rooms = together * (1 + s->rows / skew), wide = s->step_w == 1 ? GRADIENT_MOST : 3;
     K(gradient_tile) t = {.s = s, .step = s->step, .skew = skew, .h = h, .down = classes * s->kw * s->pitch};
     t.bias = s->bias ? (REAL *)s->bias + h * WIDTH : NULL;
-    const int short_rows = s->step_w == 1 && skew == 1 && s->constant == 0;
     t.blocks = (s->cols + LANES - 1) / LANES;
     for (int64_t v = 0, cols; v < s->kw; v += cols) {
-        cols = K(gradient_cut)(s->kw - v, high);
+        cols = K(gradient_cut)(s->kw - v, wide);
         t.off = s->off + v;
-        const int64_t before = -t.off[0], last = t.off[(cols - 1) / s->step_w * s->step_w];
+        const int64_t before = -t.off[0], last = t.off[s->step_w == 1 ? cols - 1 : cols == 3];
         const int64_t whole = s->width > last ? (s->width - last) / span : 0;
         t.left = before <= 0 ? 0 : (before + span - 1) / span;
         t.left = t.left < t.blocks ? t.left : t.blocks;
         t.right = whole < s->cols / LANES ? whole : s->cols / LANES;
         t.right = t.right > t.left ? t.right : t.left;
-        int64_t kind = s->step_w == 1 ? GRADIENT_BLOCKS : GRADIENT_BLOCKS + 1;
-        if (short_rows && (t.blocks <= 2 || (t.blocks <= GRADIENT_BLOCKS && t.left <= 1 && t.right >= t.blocks - 1)))
-            kind = t.blocks - 1;
         for (int64_t u0 = 0; u0 < classes && u0 < s->kh; u0++)
             for (int64_t u = u0, rows; u < s->kh; u += rows * classes) {
-                rows = K(gradient_cut)((s->kh - u + classes - 1) / classes, high < rooms ? high : rooms);
-                K(gradient_fn) *const *const kernel = kernels[rows == 5 ? 3 : rows - 1][cols == 5 ? 3 : cols - 1];
+                rows = K(gradient_cut)((s->kh - u + classes - 1) / classes, rooms);
                 t.lines = s->lines + u * s->dilation;
                 t.sums = (REAL *)s->sums + (u * s->kw + v) * s->pitch + h * WIDTH;
-                kernel[kernel[kind] ? kind : GRADIENT_BLOCKS](&t);
-                if (GRADIENT_FITS(rows, cols, 1)) t.bias = NULL;
+                int with_bias = GRADIENT_FITS(rows, cols, 1);
+#ifndef STENCIL_SHORT
+                with_bias |= s->step_w == 2;
+                if (s->step_w == 2)
+                    K(step_kernel)(rows, cols, together)(&t);
+                else
+#endif
+                    K(gradient_kernel)(rows, cols, K(gradient_kind_of)(&t))(&t);
+                if (with_bias) t.bias = NULL;
             }
     }
     if (t.bias)
         K(gradient_biases)(s, h);
 }
-
-#undef COMMA
-#undef ENTRIES
-#undef EACH
-#undef ENTRY
-#undef KERNEL
-#undef ONE
 
 /* The greatest common divisor. */
 static int64_t K(gradient_common)(int64_t a, int64_t b) { return b ? K(gradient_common)(b, a % b) : a; }

@@ -1,0 +1,185 @@
+/*
+ * The tiles of gradient_template.h where columns are two apart: a vector of cells is every other one of two vectors.
+ * They must not know where lines come from.
+ *
+ * Parameters: those of words_template.h; gradient_template.h comes before it.
+ *
+ * A tile has up to three filter columns, and two vectors of cells serve them all: the ones of even place, those of odd
+ * place, and the latter moved by a lane, with one more cell in front. If lines are two apart as well, filter rows take
+ * turns to meet them, and a tile goes through two lines at a time; each row of dy is loaded once for both.
+ */
+typedef struct K(step_kind) {
+    int rows, cols, lines; /* lines: at a time */
+} K(step_kind);
+
+/*
+ * A block at an end of a row: the lanes of dy; of the cells in front and those of odd place, one behind the other, the
+ * numbers of those that are moved by a lane; the constants among all cells, and which of them to load.
+ */
+typedef struct K(step_end) {
+    MASK mask;
+    INDEX moved;
+    VEC fill[2];
+    SPAN span[2];
+    int inside; /* whether the cell in front lies in the line */
+} K(step_end);
+
+/* The filter column whose cells are those of even place. */
+static ALWAYS_INLINE int K(step_even)(const K(step_kind) kind) { return kind.cols == 3; }
+
+/* Adds the products of a vector of cells of line i, under column v of the tile, and rows first .. last-1 of dy. */
+static ALWAYS_INLINE void K(step_products)(const K(step_kind) kind, const int first, const int last, const int i,
+                                           const int v, const VEC *factor, VEC cell, VEC *sum) {
+    cell = V(keep)(cell);
+    UNROLL for (int j = first; j < last; j++) {
+        const int u = j * kind.lines + i;
+        if (u < kind.rows)
+            sum[u * kind.cols + v] = V(fma)(factor[j], cell, sum[u * kind.cols + v]);
+    }
+}
+
+/* Adds block p of the lines x that rows first .. last-1 of dy meet. end: NULL inside. */
+static ALWAYS_INLINE void K(step_vector)(const K(gradient_tile) *t, const K(step_kind) kind, const int first,
+                                         const int last, const K(step_end) *end, const REAL *const *x, const REAL *dy,
+                                         int64_t p, INDEX moved, VEC *sum) {
+    const ptrdiff_t up = t->skew * t->s->dy_row;
+    VEC factor[GRADIENT_MOST];
+    UNROLL for (int j = first; j < last; j++) {
+        const REAL *from = dy - j * up + p;
+        factor[j] = V(keep)(end ? V(load_first)(end->mask, from) : V(load)(from));
+    }
+    if (first == 0)
+        sum[kind.rows * kind.cols] = V(add)(sum[kind.rows * kind.cols], factor[0]);
+    UNROLL for (int i = 0; i < kind.lines; i++) {
+        if (first * kind.lines + i >= kind.rows)
+            continue;
+        const REAL *from = x[i] + t->off[K(step_even)(kind)] + 2 * p;
+        const VEC a = V(keep)(end ? V(load_span)(end->span[0], from, end->fill[0]) : V(load)(from));
+        const VEC b = V(keep)(end ? V(load_span)(end->span[1], from + WIDTH, end->fill[1]) : V(load)(from + WIDTH));
+        K(step_products)(kind, first, last, i, K(step_even)(kind), factor, V(even)(a, b), sum);
+        if (kind.cols == 1)
+            continue;
+        const VEC odd = V(keep)(V(odd)(a, b));
+        K(step_products)(kind, first, last, i, kind.cols - 1, factor, odd, sum);
+        if (kind.cols == 2)
+            continue;
+        const VEC front = V(set)(!end || end->inside ? from[-1] : (REAL)t->s->constant);
+        const INDEX lanes = end ? end->moved : moved;
+        K(step_products)(kind, first, last, i, 0, factor, V(pick2)(lanes, V(within)(lanes), front, odd, V(zero)()),
+                         sum);
+    }
+}
+
+/* Adds the lines of step k, which rows first .. last-1 of dy meet. */
+static ALWAYS_INLINE void K(step_lines)(const K(gradient_tile) *t, const K(step_kind) kind, const int first,
+                                        const int last, const K(step_end) *ends, int64_t k, const REAL *plane,
+                                        const REAL *dy, INDEX moved, VEC *sum) {
+    const REAL *x[2];
+    int64_t block = 0, p = t->h * WIDTH;
+    UNROLL for (int i = 0; i < kind.lines; i++) {
+        if (first * kind.lines + i >= kind.rows)
+            continue;
+        const ptrdiff_t line = t->lines[k * t->step + i];
+        x[i] = line == CGC_CONSTANT_LINE ? (const REAL *)t->s->constant_line : plane + line;
+    }
+    dy += k * t->s->dy_row;
+    for (; block < t->left; block++, p += LANES)
+        K(step_vector)(t, kind, first, last, ends++, x, dy, p, moved, sum);
+    for (; block < t->right; block++, p += LANES)
+        K(step_vector)(t, kind, first, last, NULL, x, dy, p, moved, sum);
+    for (; block < t->blocks; block++, p += LANES)
+        K(step_vector)(t, kind, first, last, ends++, x, dy, p, moved, sum);
+}
+
+/* The numbers of the first lanes, so many of them, and none for the others. */
+static ALWAYS_INLINE INDEX K(step_moved)(int64_t count) {
+    int32_t lanes[WIDTH];
+    for (int l = 0; l < WIDTH; l++)
+        lanes[l] = l >= count ? -1 : l > 0 ? WIDTH + l - 1 : 0;
+    return V(load_index)(lanes);
+}
+
+/* Readies a block at an end of a row. */
+static ALWAYS_INLINE void K(step_ready)(const K(gradient_tile) *t, const K(step_kind) kind, int64_t block,
+                                        K(step_end) *end) {
+    const cgc_gradient *s = t->s;
+    const int64_t p = block * LANES + t->h * WIDTH, column = t->off[K(step_even)(kind)] + 2 * p;
+    REAL constant[WIDTH];
+    for (int l = 0; l < WIDTH; l++)
+        constant[l] = (REAL)s->constant;
+    end->mask = V(first)(s->cols - p);
+    end->moved = K(step_moved)(s->cols - p);
+    end->inside = column >= 1 && column <= s->width;
+    UNROLL for (int i = 0; i < 2; i++) {
+        const int64_t wanted = 2 * (s->cols - p) - i * WIDTH, room = s->width - column - i * WIDTH;
+        end->fill[i] = V(load_first)(V(first)(wanted), constant);
+        end->span[i] = V(between)(-column - i * WIDTH, wanted < room ? wanted : room);
+    }
+}
+
+/* A tile, for all planes. */
+static ALWAYS_INLINE void K(step_planes)(const K(gradient_tile) *t_, const K(step_kind) kind) {
+    const K(gradient_tile) tile = *t_, *t = &tile;
+    const cgc_gradient *s = t->s;
+    const int most = (kind.rows + kind.lines - 1) / kind.lines; /* rows of dy at a time */
+    const int64_t rows = s->rows, skew = kind.lines == 2 ? 1 : t->skew;
+    const ptrdiff_t pitch = s->pitch;
+    const REAL *x = s->x, *dy = s->dy;
+    REAL *sums = t->sums, *bias = t->bias;
+    const INDEX moved = K(step_moved)(WIDTH);
+    K(step_end) ends[GRADIENT_ENDS], *end = ends;
+    for (int64_t block = 0; block < t->blocks; block++)
+        if (block < t->left || block >= t->right)
+            K(step_ready)(t, kind, block, end++);
+    for (int64_t i = 0; i < s->planes; i++, x += s->x_plane, dy += s->dy_plane, sums += s->kh * s->kw * pitch) {
+        VEC sum[3 * GRADIENT_MOST + 1];
+        UNROLL for (int j = 0; j < kind.rows; j++)
+            UNROLL for (int v = 0; v < kind.cols; v++)
+                sum[j * kind.cols + v] = s->fresh ? V(zero)() : V(load)(sums + j * t->down + v * pitch);
+        sum[kind.rows * kind.cols] = bias && !s->fresh ? V(load)(bias + i * pitch) : V(zero)();
+        UNROLL for (int j = 1; j < most; j++)
+            for (int64_t k = (j - 1) * skew; k < j * skew; k++)
+                K(step_lines)(t, kind, 0, j, ends, k, x, dy, moved, sum);
+        for (int64_t k = (most - 1) * skew; k < rows; k++)
+            K(step_lines)(t, kind, 0, most, ends, k, x, dy, moved, sum);
+        UNROLL for (int j = 1; j < most; j++)
+            for (int64_t k = rows + (j - 1) * skew; k < rows + j * skew; k++)
+                K(step_lines)(t, kind, j, most, ends, k, x, dy, moved, sum);
+        UNROLL for (int j = 0; j < kind.rows; j++)
+            UNROLL for (int v = 0; v < kind.cols; v++)
+                V(store)(sums + j * t->down + v * pitch, sum[j * kind.cols + v]);
+        if (bias)
+            V(store)(bias + i * pitch, sum[kind.rows * kind.cols]);
+    }
+}
+
+/* KERNEL(rows, cols): tiles of this size, for one line and for two lines at a time. */
+#define KERNEL(rows, cols) \
+    static void K(step_1_##rows##cols)(const K(gradient_tile) *t) { \
+        K(step_planes)(t, (K(step_kind)){rows, cols, 1}); \
+    } \
+    static void K(step_2_##rows##cols)(const K(gradient_tile) *t) { \
+        K(step_planes)(t, (K(step_kind)){rows, cols, 2}); \
+    }
+#define ENTRY(rows, cols) {K(step_1_##rows##cols), K(step_2_##rows##cols)}
+#define EACH(of, rows, and) of(rows, 1) and of(rows, 2) and of(rows, 3)
+#if GRADIENT_MOST == 5
+EACH(KERNEL, 1,) EACH(KERNEL, 2,) EACH(KERNEL, 3,) EACH(KERNEL, 5,)
+#define ENTRIES {EACH(ENTRY, 1, COMMA)}, {EACH(ENTRY, 2, COMMA)}, {EACH(ENTRY, 3, COMMA)}, {EACH(ENTRY, 5, COMMA)}
+#elif GRADIENT_MOST == 3
+EACH(KERNEL, 1,) EACH(KERNEL, 2,) EACH(KERNEL, 3,)
+#define ENTRIES {EACH(ENTRY, 1, COMMA)}, {EACH(ENTRY, 2, COMMA)}, {EACH(ENTRY, 3, COMMA)}
+#else
+KERNEL(1, 1)
+#define ENTRIES {ENTRY(1, 1)}
+#endif
+
+static K(gradient_fn) *K(step_kernel)(int64_t rows, int64_t cols, int64_t lines) {
+    static K(gradient_fn) *const kernels[][GRADIENT_MOST < 3 ? 1 : 3][2] = {ENTRIES};
+    return kernels[rows == 5 ? 3 : rows - 1][cols - 1][lines - 1];
+}
+
+#undef ENTRIES
+#undef EACH
+#undef ENTRY
+#undef KERNEL
