@@ -82,7 +82,7 @@ static void test_gradient_of(bench *t, int64_t cols) {
     s.dy_row = cols + rng_range(r, 0, 2), s.dy_plane = s.rows * s.dy_row;
     s.dy = operand(t, B, (s.planes - 1) * s.dy_plane + (s.rows - 1) * s.dy_row + cols);
     s.pitch = (int)(cols <= lanes / 2 && s.lanes <= lanes / 2 && rng_chance(r, 80) ? lanes / 2 : lanes);
-    s.fresh = rng_chance(r, 50);
+    s.fresh = rng_chance(r, 50), s.ahead = rng_chance(r, 50);
     const int64_t weights = s.planes * s.kh * s.kw * s.pitch, all = weights + (with_bias ? s.planes * s.pitch : 0);
     s.sums = sums(t, all);
     for (int64_t i = 0; s.fresh && i < all; i++) expect(t, i, 0);
@@ -141,6 +141,7 @@ static void test_pixels_of(bench *t, int64_t cols) {
     s.constant = operand(t, C, channels);
     s.dy_col = channels, s.dy_row = (ptrdiff_t)(cols * channels);
     s.dy = operand(t, B, s.rows * s.dy_row);
+    s.ahead = rng_chance(r, 50), s.x_ahead = s.dy_ahead = (ptrdiff_t)rng_range(r, -99999, 99999);
     s.sums = sums(t, t->kernels->lanes * (s.kh * s.kw + 1) * s.vectors * width);
     expect_pixels(t, &s);
     t->kernels->gradient_pixels(&s);

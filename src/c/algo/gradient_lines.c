@@ -182,6 +182,7 @@ static void add_piece(const piece *p) {
         .constant_line = cgc_at(p->workspace + p->at.constants, MARGIN, s->size),
         .constant = s->value, .off = p->shared->off, .width = p->shared->panel.pitch,
         .lanes = p->lanes, .pitch = p->pitch, .fresh = p->fresh,
+        .ahead = cgc_gradient_is_far(s),
     };
     if (p->shared->direct) find_lines(p, &call);
     for (int64_t k = 0, now; k < planes; k += now) {

@@ -80,6 +80,15 @@ static void find_columns(const cgc_geometry *s, shared *h, int64_t col0, int64_t
     }
 }
 
+/* Says what is read after rows row .. next-1: the rows behind them, or the first ones of the next planes. */
+static void find_next(const cgc_geometry *s, int64_t row, int64_t next, int64_t planes, cgc_pixel_gradient *call) {
+    const int64_t channels = next < s->n * s->oh ? 0 : planes;
+    if (channels) next = 0;
+    const int64_t images = next / s->oh - row / s->oh, rows = next % s->oh - row % s->oh;
+    call->dy_ahead = (ptrdiff_t)(images * s->yn + rows * s->yh + channels);
+    call->x_ahead = (ptrdiff_t)(images * s->xn + rows * s->sh * s->xh + channels);
+}
+
 static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, char *workspace) {
     const cgc_run *run = block->run;
     const cgc_geometry *s = run->geometry;
@@ -97,7 +106,7 @@ static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, c
         .vectors = planes > width ? 2 : 1, .second = second, .cols = chunk->col1 - chunk->col0,
         .kh = s->kh, .kw = s->kw, .step = s->sh, .dilation = s->dh, .step_w = s->sw, .dilation_w = s->dw,
         .lines = lines, .columns = line_columns, .constant = workspace + at.constant,
-        .dy_row = s->yh, .dy_col = s->yw, .sums = sums,
+        .dy_row = s->yh, .dy_col = s->yw, .sums = sums, .ahead = cgc_gradient_is_far(s),
     };
     find_columns(s, h, chunk->col0, call.cols, columns, constants);
     kernels->fill(sums, 0, kernels->lanes * (taps + 1) * call.vectors * width);
@@ -110,6 +119,7 @@ static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, c
             line_columns[line] = at_row < 0 ? constants : columns;
         }
         call.dy = cgc_at(run->y, n * s->yn + i * s->yh + chunk->col0 * s->yw + first, s->size);
+        find_next(s, row, row + call.rows, planes, &call);
         kernels->gradient_pixels(&call);
     }
     const int64_t pitch = call.vectors * width;

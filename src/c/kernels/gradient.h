@@ -37,6 +37,7 @@ typedef struct cgc_gradient {
     void *sums; /* [planes][kh][kw][pitch] */
     void *bias; /* [planes][pitch], or NULL */
     int pitch;  /* LANES; or half of them, if neither cols nor lanes are more */
+    int ahead;  /* if not 0, planes are far away in memory: the next one is called for while one is summed */
     int fresh;  /* if not 0, sums and bias need not be 0 before: they count as if they were */
 } cgc_gradient;
 
@@ -59,6 +60,8 @@ typedef struct cgc_pixel_gradient {
     const void *constant;            /* that cell */
     const void *dy;
     ptrdiff_t dy_row, dy_col;
+    int ahead; /* if not 0, memory is far away: what the next call reads is called for, */
+    ptrdiff_t x_ahead, dy_ahead; /* about so far from what is read now; any numbers */
     void *sums; /* [LANES][kh*kw + 1][vectors][WIDTH] */
 } cgc_pixel_gradient;
 

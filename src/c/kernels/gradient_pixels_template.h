@@ -43,9 +43,15 @@ static ALWAYS_INLINE void K(pixel_line)(const K(pixel_tile) *t, const K(pixel_ki
         if (first == 0)
             UNROLL for (int i = 0; i < vectors; i++)
                 bias[i] = V(add)(bias[i], factor[i]);
+        if (first == 0 && s->ahead)
+            UNROLL for (int i = 0; i < vectors; i++)
+                PREFETCH(dy + s->dy_ahead + i * second);
         UNROLL for (int v = 0; v < kind.cols; v++) {
             const ptrdiff_t off = column[v * s->dilation_w];
             const REAL *from = off == CGC_CONSTANT_CELL ? constant : x + off;
+            if (v == kind.cols / 2 && s->ahead)
+                UNROLL for (int i = 0; i < vectors; i++)
+                    PREFETCH(from + s->x_ahead + i * second);
             UNROLL for (int i = 0; i < vectors; i++) {
                 const VEC cell = V(keep)(V(load)(from + i * second));
                 UNROLL for (int j = first; j < last; j++) {

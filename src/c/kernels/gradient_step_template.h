@@ -50,12 +50,18 @@ static ALWAYS_INLINE void K(step_vector)(const K(gradient_tile) *t, const K(step
     }
     if (first == 0)
         sum[kind.rows * kind.cols] = V(add)(sum[kind.rows * kind.cols], factor[0]);
+    if (first == 0 && t->s->ahead)
+        PREFETCH(dy + p + t->s->dy_plane);
     UNROLL for (int i = 0; i < kind.lines; i++) {
         if (first * kind.lines + i >= kind.rows)
             continue;
         const REAL *from = x[i] + t->off[K(step_even)(kind)] + 2 * p;
         const VEC a = V(keep)(end ? V(load_span)(end->span[0], from, end->fill[0]) : V(load)(from));
         const VEC b = V(keep)(end ? V(load_span)(end->span[1], from + WIDTH, end->fill[1]) : V(load)(from + WIDTH));
+        if (first == 0 && t->s->ahead) {
+            PREFETCH(from + t->s->x_plane);
+            PREFETCH(from + WIDTH + t->s->x_plane);
+        }
         K(step_products)(kind, first, last, i, K(step_even)(kind), factor, V(even)(a, b), sum);
         if (kind.cols == 1)
             continue;

@@ -63,6 +63,10 @@ static ALWAYS_INLINE void K(gradient_vector)(const K(gradient_tile) *t, const K(
     }
     if (first == 0 && kind.bias)
         sum[kind.rows * kind.cols] = V(add)(sum[kind.rows * kind.cols], factor[0]);
+    if (first == 0 && t->s->ahead) {
+        PREFETCH(dy + p + t->s->dy_plane);
+        PREFETCH(x + p + t->s->x_plane);
+    }
     UNROLL for (int v = 0; v < kind.cols; v++) {
         const REAL *from = x + p + t->off[v];
         K(gradient_products)(kind, first, last, v, factor,
