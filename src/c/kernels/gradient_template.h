@@ -18,8 +18,8 @@
 #define GRADIENT_ENDS (2 * CGC_GRADIENT_BEYOND / LANES + 1)
 
 /*
- * What the compiler knows of a tile: its size, whether it adds up dy, the blocks of a row (0: nothing), and whether rows
- * of dy are held in registers.
+ * What the compiler knows of a tile: its size, whether it adds up dy, the blocks of a row (0: nothing), and whether
+ * rows of dy are held in registers.
  */
 typedef struct K(gradient_kind) {
     int rows, cols, bias, blocks, held;
@@ -299,7 +299,9 @@ static int64_t K(gradient_kind_of)(const K(gradient_tile) *t) {
 
 /* The tiles of vector h of each block. A stride sorts filter rows by the lines that they meet. */
 static void K(gradient_tiles)(const cgc_gradient *s, int64_t common, int64_t h) {
-    const int64_t together = s->step_w == 2 && s->step == 2 && s->dilation == 1 ? 2 : 1; /* lines */
+    /* Pairs of lines are for a whole filter: two tiles would take each line twice. */
+    const int pairs = s->step_w == 2 && s->step == 2 && s->dilation == 1 && s->kh <= GRADIENT_MOST;
+    const int64_t together = pairs ? 2 : 1;
     const int64_t classes = s->step / common / together, skew = s->dilation / common, span = s->step_w * LANES;
     const int64_t rooms = together * (1 + s->rows / skew), wide = s->step_w == 1 ? GRADIENT_MOST : 3;
     K(gradient_tile) t = {.s = s, .step = s->step, .skew = skew, .h = h, .down = classes * s->kw * s->pitch};
