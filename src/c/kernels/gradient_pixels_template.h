@@ -25,6 +25,12 @@ typedef struct K(pixel_tile) {
     ptrdiff_t class, down, right; /* in sums: from class to class, in the tile from row to row, from column to column */
 } K(pixel_tile);
 
+/* Calls for a vector, which may begin in one cache line and end in the next. */
+static ALWAYS_INLINE void K(pixel_ahead)(const REAL *p) {
+    PREFETCH(p);
+    PREFETCH(p + WIDTH - 1);
+}
+
 /* Adds the pixels of a class under line k, which rows first .. last-1 of the tile meet. */
 static ALWAYS_INLINE void K(pixel_line)(const K(pixel_tile) *t, const K(pixel_kind) kind, const int first,
                                         const int last, int64_t class, int64_t k, VEC *sum, VEC *bias) {
@@ -45,13 +51,13 @@ static ALWAYS_INLINE void K(pixel_line)(const K(pixel_tile) *t, const K(pixel_ki
                 bias[i] = V(add)(bias[i], factor[i]);
         if (first == 0 && s->ahead)
             UNROLL for (int i = 0; i < vectors; i++)
-                PREFETCH(dy + s->dy_ahead + i * second);
+                K(pixel_ahead)(dy + s->dy_ahead + i * second);
         UNROLL for (int v = 0; v < kind.cols; v++) {
             const ptrdiff_t off = column[v * s->dilation_w];
             const REAL *from = off == CGC_CONSTANT_CELL ? constant : x + off;
             if (v == kind.cols / 2 && s->ahead)
                 UNROLL for (int i = 0; i < vectors; i++)
-                    PREFETCH(from + s->x_ahead + i * second);
+                    K(pixel_ahead)(from + s->x_ahead + i * second);
             UNROLL for (int i = 0; i < vectors; i++) {
                 const VEC cell = V(keep)(V(load)(from + i * second));
                 UNROLL for (int j = first; j < last; j++) {
