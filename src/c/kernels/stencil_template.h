@@ -15,11 +15,13 @@
 
 typedef int K(stencil_fn)(const cgc_stencil *s);
 
+#if REGISTERS >= 16
 /* Rows that tiles of so many compute twice, of all rows that share lines. */
 static ALWAYS_INLINE int64_t K(stencil_over)(const cgc_stencil *s, int64_t tile) {
     const int64_t rows = s->rows / s->dilation_h;
     return (tile - rows % tile) % tile;
 }
+#endif
 
 /*
  * KERNEL(name, what is known): computes everything, or nothing if it cannot serve. It works on a copy of what it is
