@@ -21,7 +21,7 @@ typedef struct span {
     int64_t col, length, to, step;
 } span;
 
-/* The spans of a padded row from left to right; 0 if there are more than MOST_SPANS. */
+/* The spans of a padded row from left to right; 0 if there are more than MOST_SPANS. Goes over every padding cell. */
 static int spans_of(const cgc_geometry *s, span *spans) {
     int count = 0;
     for (int64_t col = -s->pl; col < s->w + s->pr; col += spans[count++].length) {
@@ -78,22 +78,25 @@ static parts parts_of(const cgc_geometry *s, const cgc_unfolded *unfolded) {
     span spans[MOST_SPANS];
     parts p = {.whole = high * wide <= (double)unfolded->whole &&
                         high * wide * (double)(s->cg * s->size) <= PADDED_BYTES};
+    const double total = (double)s->n * (double)s->c * high * wide * (double)s->size;
     double most = 0;
-    if (s->n < 1 || !(p.whole || unfolded->parts) || (s->xw != 1 && s->xc != 1) || !spans_of(s, spans)) return p;
+    if (s->n < 1 || s->h < 1 || s->w < 1 || total > (double)(PTRDIFF_MAX / 2) || !(p.whole || unfolded->parts) ||
+        (s->xw != 1 && s->xc != 1))
+        return p;
     for (int i = 0; i < (p.whole ? 1 : 4); i++) {
         const rect r = p.whole ? all : ring[i];
         const double bytes = (double)(r.row1 - r.row0) * (double)(r.col1 - r.col0) * (double)(s->cg * s->size);
         if (r.row0 == r.row1 || r.col0 == r.col1) continue;
+        if (bytes > PADDED_BYTES) return p;
         const cgc_geometry m = problem_of(s, &r, 1, s->g);
         if (unfolded->serves && !unfolded->serves(&m, CGCONV_BACKWARD_INPUT)) return p;
         p.part[p.count++] = r;
         most = bytes > most ? bytes : most;
     }
-    if (most > PADDED_BYTES) return p;
+    if (!spans_of(s, spans)) return p;
     const int64_t fit = cgc_max(1, (int64_t)(PADDED_BYTES / most));
     p.groups = fit < s->g ? cgc_ceil_div(s->g, cgc_ceil_div(s->g, fit)) : s->g;
     p.images = fit < s->g ? 1 : cgc_min(s->n, fit / s->g);
-    const double total = (double)s->n * (double)s->c * high * wide * (double)s->size;
     p.size = cgc_max((int64_t)most * p.images * p.groups, total < PADDED_BYTES ? (int64_t)total : PADDED_BYTES);
     p.size = (int64_t)cgc_round_up((size_t)p.size);
     return p;
