@@ -136,7 +136,7 @@ double cgc_outputs_feed_cost(const cgc_geometry *s, const cgc_kernels *kernels) 
     const double width = kernels->width, terms = (double)(s->cg * s->kh * s->kw), f = (double)s->f;
     const double pixels = (double)s->n * (double)s->oh * (double)s->ow, vectors = ceil(f / width);
     const double chunks = (double)cgc_cut(s).count, classes = (double)cgc_min(s->ow, kernels->lanes);
-    const double cells = (pixels < CGC_MAX_PIXELS ? pixels : CGC_MAX_PIXELS) * (double)(s->sh * s->sw);
+    const double cells = (pixels < CGC_MAX_PIXELS ? pixels : CGC_MAX_PIXELS) * (double)s->sh * (double)s->sw;
     const double planes = wanted(s) == CGC_IN_SHEETS ? 1 + (TILE_TERMS - 1) / (double)(s->kh * s->kw) : 0;
     const double far = vectors == 1 && cells * planes * (double)s->size > NEAR_BYTES ? FAR : 1;
     if (kernels->width == 1) return HUGE_VAL; /* no vectors: nothing is gained */
