@@ -17,6 +17,20 @@ from cgconv.command.bench.measure import measure
 from cgconv.command.bench.truth import Wrong
 from cgconv.command.usage import UsageError
 
+
+@pytest.fixture(autouse=True)
+def restored_openmp():
+    """Peers are told how many threads to use, and tell the OpenMP that they may share with us: put that back."""
+    if not importlib.util.find_spec("torch"):
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 # ---- verification --------------------------------------------------------------------------------------------------
 
 
