@@ -38,7 +38,7 @@ static ALWAYS_INLINE VEC K(pairs_cells)(const K(pairs_place) *at, const int insi
     const int64_t shift = column - from < -WIDTH ? -WIDTH : column - from > WIDTH ? WIDTH : column - from;
     const VEC cells = width < WIDTH ? V(load_first)(V(first)(width), line) : V(load)(line + from);
     const INDEX index = V(load_index)(at->shifted + WIDTH + shift);
-    return V(pick)(index, V(within)(index), cells, V(zero)());
+    return V(pick_or_zero)(index, V(within)(index), cells);
 }
 
 /* Adds the terms of row u of a known filter. */
