@@ -22,7 +22,7 @@ typedef struct trial {
     int scattered;       /* any cell may stand in the padding; else those of `mode` */
     cgconv_pad_mode mode;
     int64_t base;        /* columns before column 0 that exist, too: the line is the end of a longer one */
-    int64_t last;        /* where output row 0 is: the last one in memory if rows ascend, else 0 */
+    int64_t last;        /* where output row 0 of plane 0 is: the last one in memory if they ascend, else 0 */
     int64_t low, high;   /* the columns that a vector can reach */
     int64_t source[COLUMNS]; /* the column whose cell stands at column low + i */
     ptrdiff_t lines[LINES];
@@ -127,6 +127,15 @@ static void draw_operands(bench *t, trial *c) {
         s->y = (char *)s->y + (size_t)c->last * t->size;
         s->y_pitch = -s->y_pitch;
     }
+    s->w_filter = (ptrdiff_t)(s->kh * s->kw);
+    if (!s->bias && rng_chance(&t->random, 60)) { /* from the last plane on */
+        const int64_t filters = s->planes * s->filters - 1;
+        s->x = (const char *)s->x + (size_t)((s->planes - 1) * s->x_plane) * t->size;
+        s->w = (const char *)s->w + (size_t)(filters * s->w_filter) * t->size;
+        s->y = (char *)s->y + (size_t)(filters * s->y_plane) * t->size;
+        c->last += filters * s->y_plane;
+        s->x_plane = -s->x_plane, s->w_filter = -s->w_filter, s->y_plane = -s->y_plane;
+    }
     draw_clamp(t);
     s->lo = t->lo, s->hi = t->hi;
 }
@@ -148,7 +157,7 @@ static void expect_output(bench *t, const trial *c) {
                 for (int64_t u = 0; u < s->kh; u++)
                     for (int64_t v = 0; v < s->kw; v++)
                         sum = multiply_add(t->dtype, t->kernels->fused,
-                                           get(t->dtype, s->w, (i * s->kh + u) * s->kw + v),
+                                           get(t->dtype, s->w, i * s->w_filter + u * s->kw + v),
                                            cell(t, c, i / s->filters, r * s->step + u * s->dilation_h,
                                                 s->first + p * s->step +
                                                     (s->mirrored ? s->kw - 1 - v : v) * s->dilation_w),

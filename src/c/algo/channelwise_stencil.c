@@ -141,6 +141,20 @@ typedef struct part {
 } part;
 
 /*
+ * Tells the kernel of so many source planes. Turned, from the last one on: memory is gone through in one direction
+ * then, as rows go upwards too, which is what a machine foresees.
+ */
+static void tell_planes(part *p, int64_t planes, const void *x, const void *w, char *y) {
+    const cgc_correlation *c = &p->view.c;
+    const ptrdiff_t size = c->source.size;
+    const int64_t last = p->view.turned ? planes - 1 : 0, last_filter = p->view.turned ? planes * c->m - 1 : 0;
+    p->stencil.planes = planes;
+    p->stencil.x = cgc_at(x, last * c->s_group, size);
+    p->stencil.w = cgc_at(w, last_filter * c->ku * c->kv, size);
+    p->stencil.y = cgc_at(y, last_filter * c->d_m, size);
+}
+
+/*
  * Runs the kernel over `groups` source planes from group g on, of whose chains these are the k-th; source and
  * destination are those of the first.
  */
@@ -158,11 +172,9 @@ static void run_planes(part *p, int64_t g, int64_t groups, int64_t k, const void
                 p->kernels->gather(to, cgc_at(weight, f / c->ku * c->w_m + f % c->ku * c->w_u, size), c->w_v, c->kv);
             weight = p->local + p->at.weights;
         }
-        p->stencil.planes = now;
-        p->stencil.x = cgc_at(source, done * p->stencil.x_plane, size);
-        p->stencil.w = weight;
+        tell_planes(p, now, cgc_at(source, done * c->s_group, size), weight,
+                    cgc_at(destination, done * c->d_group, size));
         p->stencil.bias = p->image.bias ? cgc_at(p->image.bias, (g + done) * c->m, size) : NULL;
-        p->stencil.y = cgc_at(destination, done * c->d_group, size);
         p->kernels->stencil(&p->stencil);
     }
 }
@@ -211,17 +223,18 @@ static void run_direct(part *p, int64_t i, int64_t rows, int64_t g0, int64_t g1)
         }
         if (constant) kernels->fill(constants, c->source.value, cgc_span_reach(c, &span, lanes));
         p->stencil.constant_line = constants;
-        p->stencil.x_plane = c->s_group;
         cgc_fringe_open(&p->stencil, c, &span, lanes, (int32_t *)(p->local + p->at.cells));
         if (p->view.sources == 1) {
             run_planes(p, g0, g1 - g0, 0, cgc_at(p->image.source, g0 * c->s_group, size),
                        destination(p, g0, i, rows, j));
             continue;
         }
-        for (int64_t g = g0; g < g1; g++)
+        for (int64_t done = 0; done < g1 - g0; done++) {
+            const int64_t g = p->view.turned ? g1 - 1 - done : g0 + done;
             for (int64_t k = 0; k < p->view.sources; k++)
                 run_chains(p, g, k, cgc_at(p->image.source, g * c->s_group + k * c->s_plane, size),
                            destination(p, g, i, rows, j));
+        }
     }
 }
 
@@ -282,13 +295,15 @@ static void run_task(void *context, int64_t task, int thread) {
     };
     const cgc_correlation *c = &p.view.c;
     const int in_place = direct(run->kernels, c);
+    const ptrdiff_t sign = p.view.turned ? -1 : 1;
     p.at = parts_of(&p.view, run->kernels);
     p.stencil = (cgc_stencil){
         .filters = c->m, .kh = c->ku, .kw = c->kv,
         .step = c->c_j, .dilation_h = c->r_u, .dilation_w = c->c_v, .mirrored = p.view.turned,
         .lines = (const ptrdiff_t *)p.local,
         .constant = c->source.value,
-        .y_plane = c->d_m, .y_pitch = p.view.turned ? -c->d_row : c->d_row, .lo = c->lo, .hi = c->hi,
+        .x_plane = sign * c->s_group, .w_filter = sign * c->ku * c->kv, .y_plane = sign * c->d_m,
+        .y_pitch = sign * c->d_row, .lo = c->lo, .hi = c->hi,
     };
     const int64_t i1 = cgc_min(i0 + cut->rows, c->rows), most = row_limit(&p.view, in_place);
     for (int64_t i = i0; i < i1; i += most) {

@@ -56,8 +56,9 @@ typedef struct cgc_stencil {
     int lanes, narrow;
     cgc_fringe left, right;
 
-    const void *w;    /* [planes][filters][kh][kw] */
-    const void *bias; /* [planes][filters], or NULL for 0 */
+    const void *w;      /* a filter [kh][kw] of each output plane, */
+    ptrdiff_t w_filter; /* so far apart; may be negative, as x_plane and y_plane may */
+    const void *bias;   /* [planes][filters], or NULL for 0; NULL if w_filter is negative */
     const void *from; /* if not NULL, one output plane of partial sums, with which all sums begin instead */
     ptrdiff_t from_pitch;
     void *y;          /* output planes, in the order of w */

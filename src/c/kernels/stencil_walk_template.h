@@ -274,7 +274,7 @@ static ALWAYS_INLINE int K(stencil_planes)(const cgc_stencil *s, const K(stencil
     REAL *y = s->y;
     const REAL *bias = s->bias;
     for (int64_t plane = 0; plane < s->planes; plane++, c.x += s->x_plane)
-        for (int64_t f = 0; f < s->filters; f++, c.w += s->kh * s->kw, y += s->y_plane) {
+        for (int64_t f = 0; f < s->filters; f++, c.w += s->w_filter, y += s->y_plane) {
             c.bias = bias ? *bias++ : 0;
             K(stencil_one)(&c, kind, y, rows, more, &common);
         }
