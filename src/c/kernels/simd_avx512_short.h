@@ -84,6 +84,10 @@ SHORT(f64_half, 4, __m256d, double, _mm256, pd, _mm256_movepi64_mask, __m256i, _
 SHORT(f64_quarter, 2, __m128d, double, _mm, pd, _mm_movepi64_mask, __m128i, _mm_cvtepi32_epi64(READ_64),
       _mm_mask_blend_pd(m, fill, _mm_permutex2var_pd(a, i, a)), _mm_maskz_permutex2var_pd(m, a, i, a))
 
+/* The lower half of a vector. */
+static inline vec_f32_half low_f32_half(vec_f32 v) { return _mm512_castps512_ps256(v); }
+static inline vec_f64_half low_f64_half(vec_f64 v) { return _mm512_castpd512_pd256(v); }
+
 #undef READ_256
 #undef READ_128
 #undef READ_64

@@ -7,6 +7,15 @@
  * A tile takes its lines one by one, in the order of u, so each row gets its terms in the order (u, v).
  */
 
+/*
+ * How the vectors of half the lanes are picked in which the last columns are computed, see stencil_tail_template.h:
+ * from which of the cells at column a, under each filter column.
+ */
+typedef struct K(stencil_tail_end) {
+    int64_t a;
+    int32_t lanes[7][WIDTH];
+} K(stencil_tail_end);
+
 /* One output plane; of a dilated one, the rows that share lines. */
 typedef struct K(stencil_plane) {
     const cgc_stencil *s;
@@ -18,6 +27,7 @@ typedef struct K(stencil_plane) {
     int64_t under, apart; /* the column under output column 0 and filter column 0, and how far the next one's is */
     int clamped;
     REAL bias, constant, lo, hi;
+    const K(stencil_tail_end) *tail; /* NULL: the last columns are computed like all others */
 } K(stencil_plane);
 
 /*
@@ -51,13 +61,14 @@ typedef struct K(stencil_end) {
 
 /*
  * What is the same for all tiles: how vectors are picked at the ends; whether any has to be (`from_left`, `to_right`),
- * and the last output column from which none has to be; of a narrow plane, where all vectors are picked as at the left
- * end, the lanes a and b from which; the weights that are held.
+ * and the last output column from which none has to be; the column behind those of the tiles between the ends; of a
+ * narrow plane, where all vectors are picked as at the left end, the lanes a and b from which; the weights that are
+ * held.
  */
 typedef struct K(stencil_common) {
     K(stencil_end) left, right;
     int from_left, to_right;
-    int64_t last_inside;
+    int64_t last_inside, end;
     INDEX up, down; /* where the lane before and the lane behind are, woven; -1: nowhere */
     SPAN a, b;
     VEC held[12];

@@ -6,6 +6,16 @@
  */
 #include "stencil_tile_template.h"
 
+#if defined STENCIL_GRADES && !defined STENCIL_SHORT
+#define WHOLE(word) EXPAND4(cgc, word, DTYPE, ISA)
+#define TAIL(word) EXPAND4(cgc, word, EXPAND2(DTYPE, half), ISA)
+#undef GRADE
+#define GRADE EXPAND2(DTYPE, half)
+#include "stencil_tail_template.h"
+#undef GRADE
+#define GRADE DTYPE
+#endif
+
 /* Goes to `rows` rows from r on. */
 static ALWAYS_INLINE void K(stencil_move_down)(const K(stencil_plane) *c, const K(stencil_kind) kind, const int rows,
                                                int64_t r, K(stencil_place) *at, const REAL **line) {
@@ -126,6 +136,7 @@ static ALWAYS_INLINE int K(stencil_fits)(const cgc_stencil *s, const K(stencil_k
     common->from_left = s->first < 0;
     common->to_right = room / kind.step < last;
     common->last_inside = common->to_right ? room / kind.step : last;
+    common->end = common->to_right ? last : s->cols;
     if (common->from_left) {
         const int64_t before = K(stencil_under)(s, kind, 0, kind.left - 1);
         if (kind.left == 0 || K(stencil_under)(s, kind, 0, kind.left) < 0)
@@ -146,14 +157,57 @@ static ALWAYS_INLINE int K(stencil_fits)(const cgc_stencil *s, const K(stencil_k
     return first_inside <= (common->from_left ? WIDTH : 0) && first_inside <= common->last_inside;
 }
 
+#ifdef TAIL
+/*
+ * Readies the tail of a known filter, and returns it: if a vector of half the lanes is enough for what whole ones leave
+ * over, and all that it picks stands in the last such vector of a line. Else NULL.
+ */
+static ALWAYS_INLINE K(stencil_tail_end) *K(stencil_ready_tail)(const K(stencil_plane) *c, const K(stencil_kind) kind,
+                                                                K(stencil_common) *common, K(stencil_tail_end) *tail) {
+    enum { HALF = WIDTH / 2 };
+    const cgc_stencil *s = c->s;
+    const cgc_fringe *fringe = s->mirrored ? &s->left : &s->right;
+    const int64_t over = s->cols % WIDTH, end = s->cols - HALF;
+    const int first = s->mirrored ? 0 : HALF; /* of the fringe's lanes */
+    if (!common->to_right || over == 0 || over > HALF || common->last_inside + WIDTH < end)
+        return NULL;
+    for (int v = kind.right; v < kind.kw; v++)
+        for (int i = 0; i < HALF; i++) {
+            const int64_t column = K(stencil_tap)(c, kind, s->mirrored ? 0 : end, v) + i;
+            const int32_t e = fringe->cells[column - fringe->first];
+            if (e >= 0 && (e < first || e >= first + HALF))
+                return NULL;
+            tail->lanes[v][i] = e < 0 ? -1 : e - first;
+        }
+    tail->a = fringe->a + first;
+    common->to_right = 0;
+    common->end = end;
+    return tail;
+}
+
+static ALWAYS_INLINE void K(stencil_step_tail)(const K(stencil_plane) *c, const K(stencil_kind) kind,
+                                               K(stencil_place) *at) {
+    at->p[0] = c->s->mirrored ? 0 : at->common->end;
+    TAIL(stencil_tail)(c, kind, at);
+}
+
+/* The last columns of all rows: a pass of its own, where registers are too short for both kinds of tiles in one. */
+static ALWAYS_INLINE void K(stencil_walk_tail)(const K(stencil_plane) *c, const K(stencil_kind) kind,
+                                               K(stencil_place) *at, const REAL **line) {
+    for (int64_t row = 0; row < c->rows; row += kind.rows) {
+        K(stencil_move_down)(c, kind, kind.rows, K(least)(row, c->rows - kind.rows), at, line);
+        K(stencil_step_tail)(c, kind, at);
+    }
+}
+#endif
+
 /*
  * The tiles of the rows where `at` is, of a known filter: from left to right, or mirrored, from right to left. So the
  * first tile is always the one under whose first filter columns vectors reach beyond an end.
  */
 static ALWAYS_INLINE void K(stencil_walk_row)(const K(stencil_plane) *c, const K(stencil_kind) kind,
                                               K(stencil_place) *at) {
-    const int64_t last = c->s->cols - WIDTH, last_inside = at->common->last_inside;
-    const int64_t end = at->common->to_right ? last : c->s->cols;
+    const int64_t last = c->s->cols - WIDTH, last_inside = at->common->last_inside, end = at->common->end;
     const int mirrored = kind.step == 1 && c->s->mirrored;
     int64_t col = 0;
     if (at->common->from_left) {
@@ -171,6 +225,10 @@ static ALWAYS_INLINE void K(stencil_walk_row)(const K(stencil_plane) *c, const K
         at->p[0] = mirrored ? 0 : last;
         K(stencil_tile)(c, kind, kind.rows, 1, K(stencil_right), at);
     }
+#ifdef TAIL
+    if (!kind.dense && c->tail)
+        K(stencil_step_tail)(c, kind, at);
+#endif
 }
 
 /* The same of any filter. */
@@ -207,6 +265,10 @@ static ALWAYS_INLINE void K(stencil_walk)(const K(stencil_plane) *c, const K(ste
         else
             K(stencil_walk_any_row)(c, kind, &at);
     }
+#ifdef TAIL
+    if (kind.kh && kind.step == 1 && kind.dense && c->tail)
+        K(stencil_walk_tail)(c, kind, &at, line);
+#endif
 }
 
 #endif
@@ -235,6 +297,9 @@ static ALWAYS_INLINE void K(stencil_one)(K(stencil_plane) *c, const K(stencil_ki
 /* All output planes, if the kernel can serve them. */
 static ALWAYS_INLINE int K(stencil_planes)(const cgc_stencil *s, const K(stencil_kind) kind) {
     K(stencil_common) common;
+#ifdef TAIL
+    K(stencil_tail_end) tail;
+#endif
     K(stencil_plane) c = {
         .s = s, .w = s->w, .x = s->x,
         .y_pitch = kind.dense ? s->y_pitch : s->dilation_h * s->y_pitch,
@@ -263,6 +328,9 @@ static ALWAYS_INLINE int K(stencil_planes)(const cgc_stencil *s, const K(stencil
                              kind.left, &common.left);
             K(stencil_ready)(&c, kind, s->mirrored ? &s->left : &s->right, common.to_right, s->mirrored ? 0 : last,
                              kind.right, kind.kw, &common.right);
+#ifdef TAIL
+            c.tail = K(stencil_ready_tail)(&c, kind, &common, &tail);
+#endif
         } else {
             K(stencil_ready_shifts)(&common);
             K(stencil_ready_cells)(s, kind, &s->left, common.from_left, 0, 0, kind.left, &common.left);
@@ -280,3 +348,5 @@ static ALWAYS_INLINE int K(stencil_planes)(const cgc_stencil *s, const K(stencil
         }
     return 1;
 }
+#undef WHOLE
+#undef TAIL

@@ -199,6 +199,18 @@ static inline __m512d _mm512_mask_broadcastsd_pd(__m512d otherwise, __mmask8 m, 
     return _mm512_mask_blend_pd(m, otherwise, _mm512_set1_pd(a.lane[0]));
 }
 
+/* The lower half of a vector. */
+static inline __m256 _mm512_castps512_ps256(__m512 a) {
+    __m256 v;
+    memcpy(&v, &a, sizeof v);
+    return v;
+}
+static inline __m256d _mm512_castpd512_pd256(__m512d a) {
+    __m256d v;
+    memcpy(&v, &a, sizeof v);
+    return v;
+}
+
 static inline __m512d _mm512_castps_pd(__m512 a) {
     __m512d v;
     memcpy(&v, &a, sizeof v);
