@@ -38,6 +38,8 @@ static int32_t entry(const cgc_stencil *s, const cgc_fringe *fringe, int64_t sou
     if (source == NOWHERE) return s->narrow && s->width < s->step * s->lanes ? (int32_t)s->width : -1;
     if (source >= fringe->a && source < fringe->a + s->lanes) return (int32_t)(source - fringe->a);
     if (source >= fringe->b && source < fringe->b + s->lanes) return (int32_t)(source - fringe->b + s->lanes);
+    if (s->step > 1 && source >= fringe->far && source < fringe->far + s->lanes)
+        return (int32_t)(source - fringe->far + 2 * s->lanes);
     return -2;
 }
 
@@ -47,7 +49,8 @@ static int64_t draw_source(bench *t, const trial *c, int64_t column) {
     int64_t source;
     if (column >= 0 && column < s->width) return column;
     if (c->scattered) {
-        source = (rng_chance(&t->random, 50) ? fringe->a : fringe->b) + rng_range(&t->random, 0, s->lanes - 1);
+        const int64_t from[] = {fringe->a, fringe->b, s->step > 1 ? fringe->far : fringe->b};
+        source = from[rng_range(&t->random, 0, 2)] + rng_range(&t->random, 0, s->lanes - 1);
         if (source < -c->base || source >= s->width || rng_chance(&t->random, 30)) return NOWHERE;
     } else {
         source = source_cell(c->mode, c->base + column, c->base + s->width);
@@ -67,6 +70,7 @@ static void tell(bench *t, const trial *c, int which, int64_t end, cgc_fringe *f
         const int32_t e = entry(&c->s, fringe, c->source[fringe->first + i - c->low]);
         if (e < -1) abort();
         fringe->both |= e >= c->s.lanes;
+        fringe->rings |= e >= 2 * c->s.lanes;
         cells[step == 1 ? i : i / 2 + i % 2 * fringe->odd] = e;
     }
     if (!fringe->both) fringe->b = INT64_C(1) << 40; /* nobody may look there */
@@ -83,8 +87,10 @@ static void draw_ends(bench *t, trial *c) {
     const int near = s->narrow || s->step > 1; /* b is beside a */
     s->left = (cgc_fringe){.first = least(s->first, 0), .a = 0};
     s->left.b = near ? s->lanes : c->scattered ? any : s->width - s->lanes;
+    s->left.far = c->scattered ? any : s->width - s->lanes;
     s->right = (cgc_fringe){.first = s->width - span, .a = s->width - span};
     s->right.b = near ? s->right.a + s->lanes : c->scattered ? any : -c->base;
+    s->right.far = c->scattered ? any : -c->base;
     c->low = s->left.first;
     c->high = most(most(s->width, span), end);
     if (c->high - c->low > COLUMNS) abort();

@@ -66,7 +66,7 @@ static int direct(const cgc_kernels *kernels, const cgc_correlation *c) {
     const int known = c->ku == c->kv && (c->ku == 5 || (c->ku == 7 && c->c_j == 1)) && c->c_v == 1;
     if (!known && c->ku * c->kv >= LARGE_FILTER && cgc_window_serves(c)) return 0;
     return c->ku > 0 && (c->ku - 1) * c->r_u < LINES / 2 &&
-           cgc_fringe_serves(c, lanes_for(kernels, c, c->source.w));
+           cgc_fringe_serves(c, lanes_for(kernels, c, c->source.w), c->ku == c->kv && (c->ku == 3 || c->ku == 5));
 }
 
 /* Whether weights must be copied to be dense. */

@@ -51,7 +51,7 @@ static double stencil_cost(cgc_correlation c, int64_t width) {
     double vectors = 2 * c.cols <= width ? .75 : (double)cgc_ceil_div(c.cols, width);
     if (c.rows < LOW) vectors *= 1.7;
     if (c.c_v < 0) c.c0 += (c.kv - 1) * c.c_v, c.c_v = -c.c_v;
-    if (c.cols > width && !cgc_fringe_serves(&c, (int)width)) vectors *= 2;
+    if (c.cols > width && !cgc_fringe_serves(&c, (int)width, known)) vectors *= 2;
     return vectors * (1.1 * (double)(c.ku * c.kv) + (!known ? LOOPS : c.c_j == 1 ? ENDS : PAIRS));
 }
 

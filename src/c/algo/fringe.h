@@ -26,8 +26,11 @@ cgc_span cgc_span_of(const cgc_correlation *c, int64_t j, int64_t cols, int lane
 /* The columns of a line, from `base` on, that the span may read. */
 int64_t cgc_span_reach(const cgc_correlation *c, const cgc_span *span, int lanes);
 
-/* Whether vectors of so many lanes can serve the correlation from its source. */
-int cgc_fringe_serves(const cgc_correlation *c, int lanes);
+/*
+ * Whether vectors of so many lanes can serve the correlation from its source; at step 2, of a ring only if `rings`: the
+ * kernel that knows the filter takes the one cell that it needs of the other end, but any other takes lane by lane.
+ */
+int cgc_fringe_serves(const cgc_correlation *c, int lanes, int rings);
 
 /* The part of a stencil that is about columns. The fringes' entries go to cells, 2 * CGC_FRINGE_CELLS of them. */
 void cgc_fringe_open(cgc_stencil *stencil, const cgc_correlation *c, const cgc_span *span, int lanes,

@@ -16,11 +16,15 @@
 /* In place of a line's offset: all its cells are the constant. */
 #define CGC_CONSTANT_LINE PTRDIFF_MIN
 
+/* In place of a column: there stands the constant. */
+#define CGC_CONSTANT_COLUMN INT64_MIN
+
 /*
  * Where the lanes of vectors at one end of a line come from. Column t has the entry cells[t - first] (step 1), or
  * cells[(t - first) / 2 + (t - first) % 2 * odd] (step 2): e < lanes is column a + e, e < 2*lanes column
  * b + e - lanes, and -1 the constant. Of a narrow line the constant is column `width`, if the vectors have a lane for
- * it.
+ * it. At step 2, where a and b are one behind the other, a ring has cells at the other end too: e >= 2*lanes is column
+ * far + e - 2*lanes.
  */
 typedef struct cgc_fringe {
     const int32_t *cells;
@@ -28,6 +32,8 @@ typedef struct cgc_fringe {
     ptrdiff_t odd;
     int64_t a, b;
     int both; /* there are lanes of b; else b is never read: it may lie behind a line of constants */
+    int64_t far;
+    int rings; /* there are lanes of far */
 } cgc_fringe;
 
 typedef struct cgc_stencil {

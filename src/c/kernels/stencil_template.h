@@ -83,6 +83,7 @@ KERNEL(wide_5_2_valid, FILTER(5, 2), .rows = TALL, BEYOND(1, 3), .dense = 1, HEL
 KERNEL(wide_tall_1, .step = 1, .rows = TALL)
 KERNEL(wide_any_1, .step = 1, .rows = 4)
 KERNEL(wide_any_2, .step = 2, .rows = 2)
+KERNEL(wide_rings, .step = 2, .rows = 2, .rings = 1)
 #endif
 #undef TALL
 #undef KERNEL
@@ -137,6 +138,10 @@ static void K(stencil_run_wide)(const cgc_stencil *s) {
     if (K(stencil_run_known)(s))
         return;
 #endif
+    if (s->left.rings || s->right.rings) {
+        K(wide_rings)(s);
+        return;
+    }
     (s->step == 2 ? K(wide_any_2) : s->kh >= 6 ? K(wide_tall_1) : K(wide_any_1))(s);
 }
 #endif

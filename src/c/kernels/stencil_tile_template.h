@@ -32,7 +32,8 @@ typedef struct K(stencil_plane) {
 
 /*
  * What the compiler knows of a kernel when it writes it: whether planes are narrow; whether output columns stand under
- * the source columns of the same number, as many; the filter (0: nothing); the step; whether the dilation is 1; how
+ * the source columns of the same number, as many; whether fringes have cells at the other end (step 2); the filter (0:
+ * nothing); the step; whether the dilation is 1; how
  * many weights are held; how high tiles are; and which columns of the filter reach beyond the ends: those before `left`
  * at the left one, those from `right` on at the right one.
  *
@@ -41,7 +42,7 @@ typedef struct K(stencil_plane) {
  * simd_scalar.h, until the sums are stored.
  */
 typedef struct K(stencil_kind) {
-    int narrow, centred, kh, kw, step, dense, held, rows, left, right;
+    int narrow, centred, rings, kh, kw, step, dense, held, rows, left, right;
 } K(stencil_kind);
 
 /*
@@ -56,7 +57,7 @@ typedef struct K(stencil_end) {
     MASK within[7];
     int64_t a, b; /* step 1: the columns of the vectors from which */
     int both;
-    int64_t cell[5]; /* step 2: the column of the one cell; -1: the constant */
+    int64_t cell[5]; /* step 2: the column of the one cell */
 } K(stencil_end);
 
 /*
@@ -136,6 +137,13 @@ static ALWAYS_INLINE K(stencil_source) K(stencil_open)(const K(stencil_plane) *c
 
 #ifndef STENCIL_SHORT
 
+/* The source column of an entry. */
+static ALWAYS_INLINE int64_t K(stencil_column_of)(const cgc_fringe *fringe, int32_t e) {
+    if (e < 0)
+        return CGC_CONSTANT_COLUMN;
+    return e < WIDTH ? fringe->a + e : e < 2 * WIDTH ? fringe->b + e - WIDTH : fringe->far + e - 2 * WIDTH;
+}
+
 /* Step 1: the vector under column v of a known filter that reaches beyond an end. */
 static ALWAYS_INLINE VEC K(stencil_picked)(const K(stencil_plane) *c, const K(stencil_end) *end, const REAL *line,
                                            int64_t v) {
@@ -157,8 +165,19 @@ static ALWAYS_INLINE VEC K(stencil_shifted)(const K(stencil_plane) *c, const K(s
     const INDEX index = before ? common->up : common->down;
     const REAL *cell = line->cells + K(stencil_under)(c->s, kind, at->p[0], v) + (before ? 0 : 2 * (WIDTH - 1));
     if (ends & (before ? K(stencil_left) : K(stencil_right)))
-        cell = end->cell[v] < 0 ? &c->constant : line->cells + end->cell[v];
+        cell = end->cell[v] == CGC_CONSTANT_COLUMN ? &c->constant : line->cells + end->cell[v];
     return V(pick_else)(index, V(within)(index), near, cell);
+}
+
+/* The vector at `column`, step 2, lane by lane. */
+static ALWAYS_INLINE VEC K(stencil_gathered)(const K(stencil_plane) *c, const cgc_fringe *fringe, const REAL *line,
+                                             int64_t column) {
+    const int64_t t = column - fringe->first;
+    const int32_t *entries = fringe->cells + t / 2 + t % 2 * fringe->odd;
+    REAL lanes[WIDTH];
+    for (int i = 0; i < WIDTH; i++)
+        lanes[i] = entries[i] < 0 ? c->constant : line[K(stencil_column_of)(fringe, entries[i])];
+    return V(load)(lanes);
 }
 
 /* The vector at `column`, which may reach beyond an end. */
@@ -170,6 +189,8 @@ static ALWAYS_INLINE VEC K(stencil_checked)(const K(stencil_plane) *c, const K(s
         return kind.step == 1 ? a : V(even)(a, V(load)(line + column + WIDTH));
     }
     const cgc_fringe *fringe = column < 0 ? &s->left : &s->right;
+    if (kind.rings)
+        return K(stencil_gathered)(c, fringe, line, column);
     const INDEX index = K(stencil_index)(fringe, kind.step, column);
     const VEC constant = V(set)(c->constant), a = V(load)(line + fringe->a);
     if (!fringe->both) /* a line of constants may end before b */
@@ -228,8 +249,11 @@ static ALWAYS_INLINE void K(stencil_column)(const K(stencil_plane) *c, const K(s
     UNROLL for (int j = first; j < end; j++) {
         const int64_t tap = (t - j * kind.step) * kw + v;
         const VEC weight = kind.kh && tap < kind.held ? at->common->held[tap] : V(set)(w[tap]);
-        UNROLL for (int i = 0; i < vectors; i++)
+        UNROLL for (int i = 0; i < vectors; i++) {
             sum[j * vectors + i] = V(fma)(weight, cells[i], sum[j * vectors + i]);
+            if (!kind.kh)
+                sum[j * vectors + i] = V(keep)(sum[j * vectors + i]); /* in a register, however short these seem */
+        }
     }
 }
 

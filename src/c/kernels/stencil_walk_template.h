@@ -70,8 +70,7 @@ static ALWAYS_INLINE void K(stencil_ready_cells)(const cgc_stencil *s, const K(s
                                                  const int to, K(stencil_end) *end) {
     UNROLL for (int v = from; v < to; v++) {
         const int64_t t = needed ? K(stencil_under)(s, kind, p, v) - fringe->first : 0;
-        const int32_t e = fringe->cells[t / 2 + t % 2 * fringe->odd];
-        end->cell[v] = e < 0 ? -1 : e < WIDTH ? fringe->a + e : fringe->b + e - WIDTH;
+        end->cell[v] = K(stencil_column_of)(fringe, fringe->cells[t / 2 + t % 2 * fringe->odd]);
     }
 }
 
