@@ -280,6 +280,12 @@ def test_a_plan_says_what_it_will_do():
     assert "(2, 4, 7, 8) * (6, 2, 3, 2) -> (2, 6, 7, 8), float64" in repr(plan)
 
 
+def test_planes_under_filters_of_one_cell_are_read_where_they_stand():
+    plan = cgconv.Plan((1, 144, 56, 56), (24, 144, 1, 1), algorithm="grouped-pixels")
+    line = cgconv.Plan((1, 144, 1, 56 * 56), (24, 144, 1, 1), algorithm="grouped-pixels")
+    assert plan.workspace_nbytes == line.workspace_nbytes  # without room for a copy
+
+
 @pytest.mark.parametrize("isa", cgconv.isa_alternatives())
 def test_a_plan_can_be_made_for_each_instruction_set(isa):
     plan = cgconv.Plan(X.shape, WEIGHT.shape, groups=2, isa=isa)

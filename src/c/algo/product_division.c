@@ -14,6 +14,8 @@ enum {
     CACHED = 262144,      /* of a sheet, better: kernels read it from L2 while they compute */
     ROWS = 4,             /* of a sheet, even if it is larger than that: few rows have many lines copied twice */
     SHORTEST = 64,        /* columns of a task, where they are cut for the threads' sake */
+    TILE = 8,             /* outputs of a tile by pixels */
+    PAGE = 4096,          /* bytes from one place in the first cache to the next that shares it, or a multiple */
     MANY = 8,             /* tasks a thread, which need not be as many for each thread */
 };
 
@@ -30,17 +32,23 @@ cgc_product_workspace cgc_product_workspace_of(const cgc_division *cut) {
 static cgc_geometry flatten(const cgc_geometry *geometry) {
     cgc_geometry s = *geometry;
     if (s.kh != 1 || s.kw != 1 || s.sh != 1 || s.sw != 1 || s.pt || s.pb || s.pl || s.pr) return s;
-    if (s.xh != s.w * s.xw || s.yh != s.ow * s.yw) return s;
+    if (s.h > 1 && (s.xh != s.w * s.xw || s.yh != s.ow * s.yw)) return s;
     s.w = s.ow = s.h * s.w;
     s.h = s.oh = 1;
+    s.xh = s.w * s.xw, s.yh = s.ow * s.yw;
     return s;
 }
 
-/* No output cell reads a padding cell, and the kernel can step through the source as it is. */
+/*
+ * No output cell reads a padding cell, and the kernel can step through the source as it is. Where planes lie whole
+ * pages apart, their cells and those of the results compete for places in the first cache whenever the next outputs
+ * of a tile of pixels begin: then a copy costs less, unless there are many more planes than outputs.
+ */
 static int is_in_place(const cgc_geometry *s, const cgc_kernels *kernels, cgc_product_kind kind) {
     if (s->pt || s->pb || s->pl || s->pr || s->h < 1 || s->w < 1) return 0;
     if (kind == CGC_BY_OUTPUTS) return s->kh * s->kw == 1;
-    return s->sw == 1 && s->xw == 1 && s->xh >= s->w && s->ow >= kernels->width;
+    if (s->sw != 1 || s->xw != 1 || s->xh < s->w || s->ow < kernels->width) return 0;
+    return s->xc * s->size % PAGE || s->f <= TILE || s->cg * s->kh * s->kw >= 2 * s->f;
 }
 
 int64_t cgc_scratch_outputs(const cgc_division *cut) {
@@ -198,7 +206,7 @@ double cgc_product_cost(const cgc_geometry *geometry, const cgc_kernels *kernels
         const cgc_correlation c = cgc_forward_correlation(&s);
         const double pitch = is_in_place(&s, kernels, kind) ? (double)s.xh : (double)cgc_sheet_of(&c, 1, s.ow).pitch;
         const double line = ceil(((rows - 1) * pitch + cols) / width), apart = rows * ceil(cols / width);
-        const double loads = 0.25 + 1.5 / (double)cgc_min(s.f, 8); /* for each multiply-add */
+        const double loads = 0.25 + 1.5 / (double)cgc_min(s.f, TILE); /* for each multiply-add */
         return f * (terms + store) * (line < apart ? line : apart) * (loads > 1 ? loads : 1) +
                (s.yw == 1 ? 0 : turns);
     }
