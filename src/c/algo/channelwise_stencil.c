@@ -18,6 +18,7 @@ enum {
     TASK_TERMS = 262144, /* multiply-adds of a task, about */
     TASK_ROWS = 14,      /* rows of a task are a multiple of this: whole tiles, and few lines read twice */
     PARTIAL = 8192,      /* partial sums at a time, where a chain goes on over source planes */
+    AHEAD = 131072,      /* bytes of the next plane that are brought nearer, at most: they must stay until their turn */
     PHASES = 16,         /* correlations of a pass, at most */
 };
 
@@ -203,6 +204,18 @@ static char *destination(const part *p, int64_t g, int64_t i, int64_t rows, int6
                   c->source.size);
 }
 
+/*
+ * Where planes are cut into rows, those of the next plane do not follow these, of which `lines` begin at row `first`:
+ * then the kernel is told where they are, unless much lies between them that is of no use.
+ */
+static void set_ahead(cgc_stencil *stencil, const cgc_correlation *c, int64_t first, int64_t lines) {
+    const int64_t low = cgc_max(0, first), high = cgc_min(c->source.h, first + lines);
+    const int64_t bytes = (high - low) * c->source.row * c->source.size;
+    const int sparse = c->source.row > 2 * c->source.w || c->cols > SPAN, whole = high - low >= c->source.h;
+    stencil->ahead = (ptrdiff_t)low * c->source.row;
+    stencil->ahead_bytes = sparse || whole || bytes > AHEAD ? 0 : bytes;
+}
+
 /* Rows i .. i+rows-1 of groups g0 .. g1-1, from the source. */
 static void run_direct(part *p, int64_t i, int64_t rows, int64_t g0, int64_t g1) {
     const cgc_correlation *c = &p->view.c;
@@ -223,6 +236,7 @@ static void run_direct(part *p, int64_t i, int64_t rows, int64_t g0, int64_t g1)
         }
         if (constant) kernels->fill(constants, c->source.value, cgc_span_reach(c, &span, lanes));
         p->stencil.constant_line = constants;
+        set_ahead(&p->stencil, c, c->r0 + i * c->r_i, count);
         cgc_fringe_open(&p->stencil, c, &span, lanes, (int32_t *)(p->local + p->at.cells));
         if (p->view.sources == 1) {
             run_planes(p, g0, g1 - g0, 0, cgc_at(p->image.source, g0 * c->s_group, size),

@@ -50,6 +50,8 @@ typedef struct cgc_stencil {
                                   r*step + u*dilation_h */
     const void *constant_line; /* for lines that are CGC_CONSTANT_LINE */
     double constant;
+    ptrdiff_t ahead;           /* where in a plane the cells begin that are brought nearer while the plane before is */
+    int64_t ahead_bytes;       /* computed, unless it is narrow, and how many bytes; 0 where planes are neighbours */
     int64_t first;             /* the first column that output column 0 reads; may be negative */
     int64_t width;             /* columns 0 .. width-1 lie inside a line, at least 1 */
 

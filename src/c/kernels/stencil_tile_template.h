@@ -20,6 +20,7 @@ typedef struct K(stencil_tail_end) {
 typedef struct K(stencil_plane) {
     const cgc_stencil *s;
     const REAL *x, *w, *from;
+    const REAL *ahead; /* in the next plane, or NULL */
     const ptrdiff_t *lines;
     REAL *y;
     ptrdiff_t y_pitch, from_pitch;

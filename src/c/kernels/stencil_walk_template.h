@@ -245,6 +245,14 @@ static ALWAYS_INLINE void K(stencil_walk_any_row)(const K(stencil_plane) *c, con
         col = K(stencil_step)(c, kind, kind.rows, 1, K(stencil_any), col, at);
 }
 
+/* Brings the share of `rows` rows from r on of the next plane nearer. */
+static void K(stencil_prefetch)(const K(stencil_plane) *c, int64_t r, int rows) {
+    enum { LINE = 64 }; /* bytes of a line of the cache */
+    const int64_t bytes = c->s->ahead_bytes, end = bytes * K(least)(r + rows, c->rows) / c->rows;
+    for (int64_t at = bytes * r / c->rows / LINE * LINE; at < end; at += LINE)
+        PREFETCH((const char *)c->ahead + at);
+}
+
 static ALWAYS_INLINE void K(stencil_walk)(const K(stencil_plane) *c, const K(stencil_kind) kind,
                                           K(stencil_common) *common) {
     const REAL *line[STENCIL_LINES];
@@ -258,6 +266,8 @@ static ALWAYS_INLINE void K(stencil_walk)(const K(stencil_plane) *c, const K(ste
         return;
     }
     for (int64_t row = 0; row < c->rows; row += kind.rows) {
+        if (!LIKELY(c->ahead == NULL))
+            K(stencil_prefetch)(c, row, kind.rows);
         K(stencil_move_down)(c, kind, kind.rows, K(least)(row, c->rows - kind.rows), &at, line);
         if (kind.kh)
             K(stencil_walk_row)(c, kind, &at);
@@ -343,6 +353,8 @@ static ALWAYS_INLINE int K(stencil_planes)(const cgc_stencil *s, const K(stencil
     for (int64_t plane = 0; plane < s->planes; plane++, c.x += s->x_plane)
         for (int64_t f = 0; f < s->filters; f++, c.w += s->w_filter, y += s->y_plane) {
             c.bias = bias ? *bias++ : 0;
+            if (!kind.narrow)
+                c.ahead = f == 0 && s->ahead_bytes && plane + 1 < s->planes ? c.x + s->x_plane + s->ahead : NULL;
             K(stencil_one)(&c, kind, y, rows, more, &common);
         }
     return 1;
