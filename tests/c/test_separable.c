@@ -149,10 +149,10 @@ static void test_it_is_the_definition_applied_twice(uint64_t seeds) {
     }
 }
 
-/* So many cells that two threads have several tiles: of rows, of parts of a row, of one pixel's many channels. */
+/* So many cells that threads have several tiles: of rows, of parts of a row, of a pixel's many channels, of images. */
 static void test_tiles_meet_without_a_seam(void) {
     cgconv_spec shapes[] = {image(1, 60, 160, 112, 3), image(1, 70, 2, 8000, 3), image(1, 9000, 4, 31, 3),
-                            image(2, 33, 131, 131, 5)};
+                            image(2, 33, 131, 131, 5), image(70, 24, 20, 20, 3)};
     for (uint64_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         for (int layout = 0; layout < 4; layout++) {
             cgconv_spec *s = &shapes[i];
@@ -170,6 +170,7 @@ static void test_the_workspace_is_bounded(void) {
     const cgconv_spec shapes[] = {
         image(1, 64, 8000, 8000, 3), image(1000, 32, 56, 56, 5), image(1, 8, 1, 4000000, 7), image(1, 8, 4000000, 1, 3),
         image(1, 1, 100000, 100000, 3), image(1, 2048, 7, 7, 3), image(1, 96, 64, 64, 31), image(1, 3, 5000, 5000, 9),
+        image(1, 8192, 300, 10, 3),
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         for (int choice = 0; choice < 32; choice++) {

@@ -44,7 +44,8 @@ typedef struct cgc_algorithm {
     void (*run)(const cgc_run *run);
     /* NULL, both: there is nothing to pack. Whoever has the same form, weights and vector length can read it. */
     cgc_packing (*packing)(const cgc_geometry *geometry, const cgc_kernels *kernels);
-    void (*pack)(const cgc_geometry *geometry, const cgc_kernels *kernels, const char *weight, char *packed);
+    void (*pack)(const cgc_geometry *geometry, const cgc_kernels *kernels, int threads, const char *weight,
+                 char *packed);
 } cgc_algorithm;
 
 /* The index-th algorithm, best first, the reference last; NULL past the end. */

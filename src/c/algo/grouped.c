@@ -143,11 +143,13 @@ static cgc_packing outputs_packing(const cgc_geometry *s, const cgc_kernels *ker
     return cgc_product_packing(s, kernels, CGC_BY_OUTPUTS);
 }
 
-static void pixels_pack(const cgc_geometry *s, const cgc_kernels *kernels, const char *weight, char *packed) {
-    cgc_product_pack(s, kernels, CGC_BY_PIXELS, weight, packed);
+static void pixels_pack(const cgc_geometry *s, const cgc_kernels *kernels, int threads, const char *weight,
+                        char *packed) {
+    cgc_product_pack(s, kernels, CGC_BY_PIXELS, threads, weight, packed);
 }
-static void outputs_pack(const cgc_geometry *s, const cgc_kernels *kernels, const char *weight, char *packed) {
-    cgc_product_pack(s, kernels, CGC_BY_OUTPUTS, weight, packed);
+static void outputs_pack(const cgc_geometry *s, const cgc_kernels *kernels, int threads, const char *weight,
+                         char *packed) {
+    cgc_product_pack(s, kernels, CGC_BY_OUTPUTS, threads, weight, packed);
 }
 
 const cgc_algorithm cgc_grouped_pixels = {
@@ -187,8 +189,8 @@ static cgc_packing packing(const cgc_geometry *s, const cgc_kernels *kernels) {
     return chosen->packing ? chosen->packing(s, kernels) : (cgc_packing){0, 0};
 }
 
-static void pack(const cgc_geometry *s, const cgc_kernels *kernels, const char *weight, char *packed) {
-    choose(s, kernels, CGCONV_FORWARD)->pack(s, kernels, weight, packed);
+static void pack(const cgc_geometry *s, const cgc_kernels *kernels, int threads, const char *weight, char *packed) {
+    choose(s, kernels, CGCONV_FORWARD)->pack(s, kernels, threads, weight, packed);
 }
 
 const cgc_algorithm cgc_grouped = {"grouped", supports, book, run_grouped, packing, pack};

@@ -381,16 +381,3 @@ void cgc_product_run(const cgc_run *run, cgc_product_kind kind) {
         cgc_parallel(run->threads, phases * cut.phases[0].weights.tasks, pack_block, &cut);
     cgc_parallel(run->threads, tiles * s->n * cgc_ceil_div(s->g, cut.gang) * cut.parts, run_tile, &cut);
 }
-
-cgc_packing cgc_product_packing(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind) {
-    const cgc_correlation c = cgc_forward_correlation(geometry);
-    const cgc_weight_blocks w = cgc_weight_blocks_of(&c, kernels, kind, geometry->g, 1);
-    return (cgc_packing){w.packed ? 1 + (int)kind : 0, w.size};
-}
-
-void cgc_product_pack(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind,
-                      const char *weight, char *packed) {
-    const cgc_correlation c = cgc_forward_correlation(geometry);
-    const cgc_weight_blocks w = cgc_weight_blocks_of(&c, kernels, kind, geometry->g, 1);
-    for (int64_t task = 0; task < w.tasks; task++) cgc_pack_weights(&w, kernels, &c, weight, packed, task);
-}

@@ -22,7 +22,7 @@ void cgc_product_run(const cgc_run *run, cgc_product_kind kind);
 
 /* Weights packed once for many runs. */
 cgc_packing cgc_product_packing(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind);
-void cgc_product_pack(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind,
+void cgc_product_pack(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind, int threads,
                       const char *weight, char *packed);
 
 #endif

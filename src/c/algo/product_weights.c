@@ -2,6 +2,7 @@
 #include "product_weights.h"
 
 #include "../platform/memory.h"
+#include "../platform/threads.h"
 
 /* The most bytes that a thread packs for itself. */
 enum { LOCAL = 393216 };
@@ -117,4 +118,32 @@ const char *cgc_weights_of_group(const cgc_weight_blocks *w, const cgc_correlati
     *w_m = w->packed ? (ptrdiff_t)terms_of(c) : c->w_m;
     return w->packed ? cgc_at(w->ready, g * w->group, c->source.size)
                      : cgc_at(weight, c->w0 + g * c->w_group, c->source.size);
+}
+
+cgc_packing cgc_product_packing(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind) {
+    const cgc_correlation c = cgc_forward_correlation(geometry);
+    const cgc_weight_blocks w = cgc_weight_blocks_of(&c, kernels, kind, geometry->g, 1);
+    return (cgc_packing){w.packed ? 1 + (int)kind : 0, w.size};
+}
+
+/* What is packed, and to where. */
+typedef struct packer {
+    cgc_correlation c;
+    cgc_weight_blocks weights;
+    const cgc_kernels *kernels;
+    const char *weight;
+    char *packed;
+} packer;
+
+static void pack_task(void *context, int64_t task, int thread) {
+    const packer *p = context;
+    (void)thread;
+    cgc_pack_weights(&p->weights, p->kernels, &p->c, p->weight, p->packed, task);
+}
+
+void cgc_product_pack(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind, int threads,
+                      const char *weight, char *packed) {
+    packer p = {.c = cgc_forward_correlation(geometry), .kernels = kernels, .weight = weight, .packed = packed};
+    p.weights = cgc_weight_blocks_of(&p.c, kernels, kind, geometry->g, 1);
+    cgc_parallel(threads, p.weights.tasks, pack_task, &p);
 }

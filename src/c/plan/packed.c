@@ -48,7 +48,7 @@ void cgc_pack(const cgconv_plan *plan, const void *weight, void *packed) {
     if (packing.form == 0)
         memcpy(numbers, weight, packing.size);
     else
-        plan->passes[CGCONV_FORWARD].algorithm->pack(&plan->geometry, plan->kernels, weight, numbers);
+        plan->passes[CGCONV_FORWARD].algorithm->pack(&plan->geometry, plan->kernels, 1, weight, numbers);
 }
 
 int cgc_packed_fits(const cgconv_plan *plan, const void *packed) {

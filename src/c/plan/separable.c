@@ -11,9 +11,12 @@
 #define LL(x) ((long long)(x))
 
 enum {
-    TILE_BYTES = 524288,   /* of an intermediate that stays in cache beside what the two passes need */
-    WHOLE_BYTES = 2097152, /* of an intermediate, for each thread, that is not cut: more than L2, but tiles cost more */
-    PIXELS = 16,           /* of a tile, at least; better a multiple of this, whole vectors */
+    TILE_BYTES = 1048576,  /* of an intermediate that stays near while both passes go over it */
+    WHOLE_BYTES = 2097152, /* of an intermediate, for each thread, that is not cut: it stays near enough */
+    FEW = 128,             /* pixels of a tile, or two for each output, that are worth reading the weights anew */
+    PIXELS = 16,           /* of a tile, at least, and a multiple of this: whole vectors */
+    MANY = 4,              /* images a thread, which need not be as many for each thread */
+    ROWS = 7,              /* rows of a tile are a multiple of this, that kernels need not compute some twice */
 };
 
 /* ---- tiles ----------------------------------------------------------------------------------------------------- */
@@ -23,10 +26,13 @@ typedef struct tile {
     int64_t n, images, i, rows, j, cols;
 } tile;
 
+static int64_t tiles(const cgconv_separable *p) { return p->stacks * p->row_tiles * p->col_tiles; }
+
 static tile tile_at(const cgconv_separable *p, int64_t index) {
     const int64_t row_tile = index / p->col_tiles % p->row_tiles, col_tile = index % p->col_tiles;
-    tile t = {.images = p->tile_images, .i = row_tile * p->tile_rows, .j = col_tile * p->tile_cols};
-    t.n = index / p->col_tiles / p->row_tiles;
+    tile t = {.i = row_tile * p->tile_rows, .j = col_tile * p->tile_cols};
+    t.n = index / p->col_tiles / p->row_tiles * p->tile_images;
+    t.images = cgc_min(p->tile_images, p->images - t.n);
     t.rows = cgc_min(p->tile_rows, p->rows - t.i);
     t.cols = cgc_min(p->tile_cols, p->cols - t.j);
     return t;
@@ -122,33 +128,61 @@ static cgc_geometry exchanged(cgc_geometry s) {
     return s;
 }
 
-/* `rows` of so many columns, or a few more or less, but at most `most`, that have whole vectors of pixels. */
-static int64_t whole_vectors(int64_t rows, int64_t cols, int64_t most) {
-    const int64_t step = PIXELS / cgc_gcd(PIXELS, cols), more = cgc_ceil_div(rows, step) * step;
-    return more <= most ? more : rows > step ? rows / step * step : rows;
+/*
+ * The size of the parts, at most `most` and a multiple of `step`, into which each of `rest` axes is cut: that with
+ * which the thread that has most to do has least. A part takes the time of its size and of one more.
+ */
+static int64_t part_size(const cgconv_separable *p, int64_t extent, int64_t rest, int64_t most, int64_t step) {
+    const int64_t largest = most / step * step;
+    int64_t best = largest, least = INT64_MAX;
+    for (int64_t size = largest; size > 0; size -= step) {
+        const int64_t time = cgc_ceil_div(cgc_ceil_div(extent, size) * rest, p->threads) * (size + 1);
+        if (time < least) best = size, least = time;
+    }
+    return best;
+}
+
+/* One tile, on which the passes share their work among the threads. */
+static void leave_whole(cgconv_separable *p) {
+    p->tile_images = cgc_max(1, p->images), p->tile_rows = p->rows, p->tile_cols = p->cols;
+    p->row_tiles = p->col_tiles = 1;
+    p->stacks = cgc_ceil_div(p->images, p->tile_images);
+    p->crew = p->threads;
+}
+
+/* Pixels whose intermediate stays near, in bytes no less than the weights that each tile reads anew. */
+static int64_t near_pixels(const cgconv_separable *p) {
+    const cgc_geometry *s = &p->pointwise.geometry;
+    const int64_t weights = s->oc * s->cg * (int64_t)s->size, pixel = s->c * (int64_t)s->size;
+    const int64_t bytes = cgc_min(cgc_max(weights, TILE_BYTES), WHOLE_BYTES);
+    return cgc_max(PIXELS, bytes / pixel / PIXELS * PIXELS);
 }
 
 /*
- * Tiles of whole rows whose intermediate stays in cache; of parts of a row where one is too long for that. A small
- * intermediate is one tile, on which the passes share their work among the threads.
+ * Tiles of whole images, or else of whole rows, or else of parts of a row, whose intermediate stays near. To cut rows
+ * apart costs time, since filters reach across the seam: for a single thread what is small is left whole, as it is near
+ * anyway. Several threads gain even there, as none has to fetch what another one wrote.
  */
 static void cut(cgconv_separable *p) {
-    const cgc_geometry *s = &p->channelwise.geometry;
-    const int64_t pixel = s->oc * (int64_t)s->size; /* bytes */
-    const int64_t pixels = cgc_max(PIXELS, TILE_BYTES / pixel / PIXELS * PIXELS);
-    p->tile_images = p->row_tiles = p->col_tiles = p->tiles = 1;
-    p->tile_rows = p->rows, p->tile_cols = p->cols, p->crew = p->threads;
-    if (p->images * p->rows * p->cols <= p->threads * (int64_t)WHOLE_BYTES / pixel) {
-        p->tile_images = p->images;
-        return;
+    const int64_t pixel = p->pointwise.geometry.c * (int64_t)p->pointwise.geometry.size; /* bytes */
+    const int64_t image = p->rows * p->cols, all = p->images * image, most = near_pixels(p);
+    const int small = all <= p->threads * (int64_t)WHOLE_BYTES / pixel;
+    leave_whole(p);
+    if (all == 0 || (p->threads == 1 && small)) return;
+    p->crew = 1;
+    if (image <= most && (p->images % p->threads == 0 || p->images >= MANY * (int64_t)p->threads)) {
+        p->tile_images = part_size(p, p->images, 1, most / image, 1);
+    } else {
+        p->tile_images = 1;
+        p->tile_cols = cgc_min(p->cols, most);
+        p->col_tiles = cgc_ceil_div(p->cols, p->tile_cols);
+        const int64_t rows = cgc_min(p->rows, most / p->tile_cols);
+        p->tile_rows = part_size(p, p->rows, p->images * p->col_tiles, rows, rows < ROWS ? 1 : ROWS);
+        p->row_tiles = cgc_ceil_div(p->rows, p->tile_rows);
     }
-    p->crew = 1; /* there are at least WHOLE_BYTES / TILE_BYTES tiles for each thread */
-    p->tile_cols = cgc_min(p->cols, pixels);
-    p->col_tiles = cgc_ceil_div(p->cols, p->tile_cols);
-    const int64_t most = pixels / p->tile_cols, even = cgc_ceil_div(p->rows, cgc_ceil_div(p->rows, most));
-    p->tile_rows = whole_vectors(even, p->tile_cols, most);
-    p->row_tiles = cgc_ceil_div(p->rows, p->tile_rows);
-    p->tiles = p->images * p->row_tiles * p->col_tiles;
+    p->stacks = cgc_ceil_div(p->images, p->tile_images);
+    const int64_t least = cgc_max(FEW, 2 * p->pointwise.geometry.oc); /* pixels */
+    if (small && (tiles(p) < p->threads || p->tile_images * p->tile_rows * p->tile_cols < least)) leave_whole(p);
 }
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
@@ -167,16 +201,18 @@ static void book(cgconv_separable *p, cgc_stage *stage, const cgc_geometry *part
 
 /* Books for the tiles that differ: at either end of an axis and between. */
 static void book_tiles(cgconv_separable *p) {
-    const int64_t rows[3] = {0, p->row_tiles > 1, p->row_tiles - 1}, cols[3] = {0, p->col_tiles > 1, p->col_tiles - 1};
-    for (int a = 0; a < 3; a++)
-        for (int b = 0; b < 3; b++) {
-            const tile t = tile_at(p, rows[a] * p->col_tiles + cols[b]);
-            const cgc_geometry first = channelwise_part(p, &t), second = pointwise_part(p, &t);
-            p->intermediate = larger(p->intermediate, cgc_round_up((size_t)(t.images * first.yn * first.size)));
-            book(p, &p->channelwise, &first);
-            book(p, &p->pointwise, &second);
-        }
-    if (p->tiles < 2) return;
+    const int64_t ends[3][3] = {{0, cgc_max(0, p->stacks - 1), 0},
+                                {0, p->row_tiles > 1, p->row_tiles - 1},
+                                {0, p->col_tiles > 1, p->col_tiles - 1}};
+    for (int e = 0; e < 18; e++) {
+        const int64_t index = ends[0][e / 9] * p->row_tiles + ends[1][e / 3 % 3];
+        const tile t = tile_at(p, index * p->col_tiles + ends[2][e % 3]);
+        const cgc_geometry first = channelwise_part(p, &t), second = pointwise_part(p, &t);
+        p->intermediate = larger(p->intermediate, cgc_round_up((size_t)(t.images * first.yn * first.size)));
+        book(p, &p->channelwise, &first);
+        book(p, &p->pointwise, &second);
+    }
+    if (tiles(p) < 2) return;
     const tile t = tile_at(p, 0);
     const cgc_geometry first = channelwise_part(p, &t), second = pointwise_part(p, &t);
     p->channelwise.packing = packing_of(p, &p->channelwise, &first);
@@ -186,21 +222,20 @@ static void book_tiles(cgconv_separable *p) {
 
 static cgc_stage stage_of(const cgconv_plan *plan) {
     return (cgc_stage){plan->geometry, plan->passes[CGCONV_FORWARD].algorithm, plan->extents.weight,
-                       plan->extents.bias, {0, 0}};
+                       plan->extents.bias, {0, 0}, plan->passes[CGCONV_FORWARD].threads};
 }
 
 cgconv_status cgc_separable_init(cgconv_separable *separable, const cgconv_plan *channelwise,
                                  const cgconv_plan *pointwise, cgc_why why) {
     const cgconv_status status = check(channelwise, pointwise, why);
     if (status) return status;
-    const int threads[2] = {channelwise->passes[CGCONV_FORWARD].threads, pointwise->passes[CGCONV_FORWARD].threads};
     *separable = (cgconv_separable){
         .channelwise = stage_of(channelwise), .pointwise = stage_of(pointwise),
         .kernels = channelwise->kernels, .x = channelwise->extents.x, .y = pointwise->extents.y,
-        .threads = threads[0] > threads[1] ? threads[0] : threads[1],
         .images = channelwise->geometry.n, .rows = channelwise->geometry.oh, .cols = channelwise->geometry.ow,
     };
     cgconv_separable *p = separable;
+    p->threads = p->channelwise.threads > p->pointwise.threads ? p->channelwise.threads : p->pointwise.threads;
     if (channelwise->exchanged != pointwise->exchanged) p->pointwise.geometry = exchanged(p->pointwise.geometry);
     cut(p);
     book_tiles(p);
@@ -219,7 +254,7 @@ static void run_part(const cgconv_separable *p, const cgc_stage *stage, const cg
         .geometry = part,
         .kernels = p->kernels,
         .pass = CGCONV_FORWARD,
-        .threads = cgc_allowed_threads(p->crew),
+        .threads = cgc_allowed_threads(p->crew == 1 ? 1 : stage->threads),
         .x = (char *)x,
         .weight = (char *)weight,
         .bias = (char *)bias,
@@ -252,7 +287,7 @@ static void run_tile(void *context, int64_t task, int thread) {
 /* Packs the weights of a pass for all tiles that read them in the form of the first. */
 static void pack(const cgconv_separable *p, const cgc_stage *stage, const cgc_geometry *part, const char *weight,
                  char *packed) {
-    if (stage->packing.form) stage->algorithm->pack(part, p->kernels, weight, packed);
+    if (stage->packing.form) stage->algorithm->pack(part, p->kernels, cgc_allowed_threads(p->threads), weight, packed);
 }
 
 void cgc_separable_forward(const cgc_separable_run *run) {
@@ -263,8 +298,8 @@ void cgc_separable_forward(const cgc_separable_run *run) {
     const cgc_geometry first = channelwise_part(p, &t), second = pointwise_part(p, &t);
     pack(p, &p->channelwise, &first, run->weight[0], aligned.memory);
     pack(p, &p->pointwise, &second, run->weight[1], packed_pointwise(&aligned));
-    if (p->tiles == 1)
+    if (tiles(p) == 1)
         run_tile(&aligned, 0, 0);
     else
-        cgc_parallel(cgc_allowed_threads(p->threads), p->tiles, run_tile, &aligned);
+        cgc_parallel(cgc_allowed_threads(p->threads), tiles(p), run_tile, &aligned);
 }

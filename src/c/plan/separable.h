@@ -14,6 +14,7 @@ typedef struct cgc_stage {
     const cgc_algorithm *algorithm;
     cgc_extent weight, bias;
     cgc_packing packing; /* of the weights, which are packed once for all tiles; its form is 0 if they are not */
+    int threads;         /* where the pass goes over all of it */
 } cgc_stage;
 
 struct cgconv_separable {
@@ -23,7 +24,7 @@ struct cgconv_separable {
     int threads;
     int64_t images, rows, cols; /* of the output */
     int64_t tile_images, tile_rows, tile_cols;
-    int64_t tiles, row_tiles, col_tiles; /* all; of an image */
+    int64_t stacks, row_tiles, col_tiles; /* of images; of an image */
     int crew;                            /* threads of a tile: one of them, or all where there is a single tile */
     size_t intermediate;                 /* bytes of a tile of it */
     cgc_booking scratch;                 /* of a part of a pass, for the crew */
