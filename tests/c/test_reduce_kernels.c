@@ -38,18 +38,26 @@ static int64_t draw_rows(bench *t, int64_t rows, int64_t extent, ptrdiff_t *row)
 static void test_reduce_of(bench *t, int by_outputs, int64_t m, int64_t k, int64_t rows, int64_t cols, int ones) {
     ptrdiff_t a_row[ROWS], b_row[ROWS];
     const int64_t width = t->kernels->width, wide = by_outputs ? (m + width - 1) / width * width : m;
-    cgc_reduction c = {.m = m, .k = ones ? 1 : k, .rows = rows, .cols = cols, .a_row = a_row, .b_row = b_row,
-                       .off = t->off};
+    cgc_ahead ahead = {.runs = 0};
+    if (rng_chance(&t->random, 50)) { /* any addresses, which are not touched */
+        ahead.runs = 2;
+        for (int i = 0; i < 2; i++) {
+            ahead.run[i].at = (const char *)&ahead;
+            ahead.run[i].lines = rng_range(&t->random, 1, 99);
+        }
+    }
+    cgc_reduction c = {.ahead = &ahead, .m = m, .k = ones ? 1 : k, .rows = rows, .cols = cols, .a_row = a_row,
+                       .b_row = b_row, .off = t->off};
     if (by_outputs) {
-        c.a_m = c.y_m = 1;
+        c.a_m = 1;
         c.a_col = (ptrdiff_t)(wide + rng_range(&t->random, 0, 3));
         c.b_col = (ptrdiff_t)rng_range(&t->random, 1, 3);
-        c.y_k = (ptrdiff_t)(m + rng_range(&t->random, 0, 3));
     } else {
-        c.a_col = c.b_col = c.y_k = 1;
+        c.a_col = c.b_col = 1;
         c.a_m = (ptrdiff_t)rng_range(&t->random, 0, cols + 3);
-        c.y_m = (ptrdiff_t)(c.k + rng_range(&t->random, 0, 3));
     }
+    c.y_m = (ptrdiff_t)(c.k + rng_range(&t->random, 0, 3));
+    c.fresh = rng_chance(&t->random, 50);
     CASE(t, "reduce_%s m=%lld k=%lld rows=%lld cols=%lld ones=%d", by_outputs ? "outputs" : "pixels", (long long)m,
          (long long)k, (long long)rows, (long long)cols, ones);
     const int some = m > 0 && rows > 0 && cols > 0;
@@ -58,13 +66,13 @@ static void test_reduce_of(bench *t, int by_outputs, int64_t m, int64_t k, int64
     c.a = operand(t, A, some ? draw_rows(t, rows, a_extent, a_row) : 0);
     c.b = operand(t, B, some ? draw_rows(t, rows, b_extent, b_row) : 0);
     if (ones) c.b = NULL, c.b_row = NULL, c.off = NULL;
-    c.y = output(t, m && c.k ? (m - 1) * c.y_m + (c.k - 1) * c.y_k + 1 : 0);
+    c.y = output(t, m && c.k ? (m - 1) * c.y_m + c.k : 0);
     for (int64_t j = 0; j < m; j++)
         for (int64_t i = 0; i < c.k; i++) {
-            const int64_t at = j * c.y_m + i * c.y_k;
+            const int64_t at = j * c.y_m + i;
             const double y = get(t->dtype, c.y, at);
-            put(t->dtype, c.y, at, y == 0 ? 0 : y); /* not -0 */
-            expect(t, at, add(t->dtype, get(t->dtype, c.y, at), reduced(t, &c, j, i)));
+            put(t->dtype, c.y, at, c.fresh ? NAN : y == 0 ? 0 : y); /* not -0 */
+            expect(t, at, add(t->dtype, c.fresh ? 0 : get(t->dtype, c.y, at), reduced(t, &c, j, i)));
         }
     if (by_outputs)
         t->kernels->reduce_outputs(&c);

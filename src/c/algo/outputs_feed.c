@@ -9,9 +9,9 @@
 #include "weight_gradient.h"
 
 enum {
-    DY_BYTES = 524288,    /* of dy, at most: of a whole chunk for two vectors of filters */
-    SHEET_BYTES = 262144, /* of x, at most */
-    TOTAL_BYTES = 131072, /* of the totals of a block, at most */
+    DY_BYTES = 802816,    /* of dy, at most: of a whole chunk for two vectors of filters */
+    SHEET_BYTES = 196608, /* of x, at most */
+    TOTAL_BYTES = 65536,  /* of the totals of a block that are not dw, at most */
 };
 
 /*
@@ -27,7 +27,7 @@ enum { NEAR_BYTES = 24576, TILE_TERMS = 14 };
 /* Everything that follows from the problem. */
 typedef struct division {
     cgc_chunk_source source;
-    int64_t m, k;   /* of a block */
+    int64_t m, k;   /* of a block whose totals are not dw */
     int64_t totals;
     int64_t vector; /* filters that a call takes */
     int64_t wide;   /* m in whole vectors */
@@ -86,8 +86,7 @@ static void lay_out(const cgc_weight_block *block, cgc_chunk chunk, int64_t m0, 
     cgc_chunk_lay_out(&pixels, run->kernels, chunk, m, to, wide, a_row);
 }
 
-static void feed_chunk(const cgc_feed *feed, const cgc_weight_block *block, cgc_chunk chunk, char *memory,
-                       char *totals) {
+static void feed_chunk(const cgc_weight_block *block, cgc_chunk chunk, char *memory) {
     const cgc_run *run = block->run;
     const cgc_geometry *s = run->geometry;
     const division d = division_of(s, run->kernels);
@@ -95,12 +94,12 @@ static void feed_chunk(const cgc_feed *feed, const cgc_weight_block *block, cgc_
     cgc_chunk_terms terms = {block->g, 1, block->k0, 0};
     cgc_reduction call = {.rows = chunk.row1 - chunk.row0, .cols = chunk.col1 - chunk.col0, .a_m = 1,
                           .a_row = (ptrdiff_t *)(memory + d.a_row), .a_col = (ptrdiff_t)d.vector,
-                          .b_col = d.source.col, .y_m = 1, .y_k = feed->t_k};
+                          .b_col = d.source.col, .fresh = block->fresh, .ahead = block->ahead};
     for (int64_t done = 0; done < block->k; done += terms.k) {
         terms.k0 = block->k0 + done;
         terms.k = cgc_min(d.source.terms, block->k - done);
-        cgc_chunk_source_fill(&d.source, run->kernels, &block->c, run->x, s->xn, chunk, &terms, done > 0,
-                              memory + d.cells, (int64_t *)memory, &ready);
+        cgc_chunk_source_fill(&d.source, run->kernels, &block->c, run->x, s->xn, chunk, &terms,
+                              done > 0 || block->again, memory + d.cells, (int64_t *)memory, &ready);
         call.b_row = ready.row;
         call.off = ready.off;
         for (int64_t m = 0; m < block->m; m += d.vector) {
@@ -111,12 +110,14 @@ static void feed_chunk(const cgc_feed *feed, const cgc_weight_block *block, cgc_
                 lay_out(block, chunk, block->m0 + m, call.m, d.vector, dy, (ptrdiff_t *)(memory + d.a_row));
             call.k = terms.k;
             call.b = ready.base;
-            call.y = cgc_at(totals, m + done * feed->t_k, s->size);
+            call.y = cgc_at(block->weight, m * block->w_m + done, s->size);
+            call.y_m = block->w_m;
             run->kernels->reduce_outputs(&call);
             if (done > 0 || !block->bias) continue;
             call.k = 1;
             call.b = NULL;
-            call.y = cgc_at(totals, m + block->k * feed->t_k, s->size);
+            call.y = cgc_at(block->bias, m, s->size);
+            call.y_m = 1;
             run->kernels->reduce_outputs(&call);
         }
     }
@@ -128,8 +129,8 @@ int cgc_outputs_feed_serves(const cgc_geometry *s, const cgc_kernels *kernels) {
 
 cgc_feed cgc_outputs_feed(const cgc_geometry *s, const cgc_kernels *kernels) {
     const division d = division_of(s, kernels);
-    return (cgc_feed){.groups = 1, .m = d.m, .k = d.k, .t_g = (ptrdiff_t)(d.wide * (d.k + 1)), .t_m = 1,
-                      .t_k = (ptrdiff_t)d.wide, .totals = d.totals, .workspace = d.end, .feed = feed_chunk};
+    return (cgc_feed){.groups = 1, .m = d.m, .k = s->cg * s->kh * s->kw, .k_apart = d.k, .totals = d.totals,
+                      .workspace = d.end, .feed = feed_chunk};
 }
 
 double cgc_outputs_feed_cost(const cgc_geometry *s, const cgc_kernels *kernels) {

@@ -101,47 +101,45 @@ static void feed_dy(const division *d, const cgc_weight_block *block, cgc_chunk 
     }
 }
 
-static void feed_chunk(const cgc_feed *feed, const cgc_weight_block *block, cgc_chunk chunk, char *memory,
-                       char *totals) {
+static void feed_chunk(const cgc_weight_block *block, cgc_chunk chunk, char *memory) {
     const cgc_run *run = block->run;
     const cgc_geometry *s = run->geometry;
     const division d = division_of(s, run->kernels);
     cgc_chunk_ready ready = {.row = (ptrdiff_t *)(memory + d.row), .off = (ptrdiff_t *)(memory + d.off)};
     cgc_chunk_terms terms = {block->g, block->groups, block->k0, 0};
     cgc_reduction call = {.m = block->m, .rows = chunk.row1 - chunk.row0, .cols = chunk.col1 - chunk.col0,
-                          .a_col = 1, .b_col = 1, .y_m = feed->t_m, .y_k = 1};
+                          .a_col = 1, .b_col = 1, .y_m = block->w_m, .fresh = block->fresh, .ahead = block->ahead};
     feed_dy(&d, block, chunk, memory, &call);
     const char *dy = call.a;
     for (int64_t done = 0; done < block->k; done += terms.k) {
         terms.k0 = block->k0 + done;
         terms.k = cgc_min(d.source.terms, block->k - done);
-        cgc_chunk_source_fill(&d.source, run->kernels, &block->c, run->x, s->xn, chunk, &terms, done > 0,
-                              memory + d.cells, (int64_t *)memory, &ready);
+        cgc_chunk_source_fill(&d.source, run->kernels, &block->c, run->x, s->xn, chunk, &terms,
+                              done > 0 || block->again, memory + d.cells, (int64_t *)memory, &ready);
         call.k = terms.k;
         call.b_row = ready.row;
         call.off = ready.off;
         for (int64_t q = 0; q < block->groups; q++) {
             call.a = cgc_at(dy, q * block->m * call.a_m, s->size);
             call.b = cgc_at(ready.base, q * ready.group, s->size);
-            call.y = cgc_at(totals, q * feed->t_g + done, s->size);
+            call.y = cgc_at(block->weight, q * block->w_g + done, s->size);
             run->kernels->reduce_pixels(&call);
         }
     }
     if (!block->bias) return;
-    call.k = 1;
+    call.k = call.y_m = 1;
     call.b = NULL;
     for (int64_t q = 0; q < block->groups; q++) {
         call.a = cgc_at(dy, q * block->m * call.a_m, s->size);
-        call.y = cgc_at(totals, q * feed->t_g + block->k, s->size);
+        call.y = cgc_at(block->bias, q * block->b_g, s->size);
         run->kernels->reduce_pixels(&call);
     }
 }
 
 cgc_feed cgc_pixels_feed(const cgc_geometry *s, const cgc_kernels *kernels) {
     const division d = division_of(s, kernels);
-    return (cgc_feed){.groups = d.groups, .m = d.m, .k = d.k, .t_g = (ptrdiff_t)(d.m * (d.k + 1)),
-                      .t_m = (ptrdiff_t)(d.k + 1), .t_k = 1, .totals = d.totals,
-                      .workspace = d.end, .feed = feed_chunk};
+    return (cgc_feed){.groups = d.groups, .m = d.m, .k = d.k, .k_apart = d.k, .totals = d.totals, .workspace = d.end,
+                      .feed = feed_chunk};
 }
 
 double cgc_pixels_feed_cost(const cgc_geometry *s, const cgc_kernels *kernels) {

@@ -111,24 +111,37 @@ typedef struct cgc_pairs {
     ptrdiff_t x_plane, x_source, w_plane, w_source, w_u, w_v, y_plane, y_pitch;
 } cgc_pairs;
 
+/* Memory that is wanted soon: runs of cache lines, the last one first. What was called for is gone from it. */
+enum { CGC_AHEAD_RUNS = 64, CGC_LINE_BYTES = 64 };
+typedef struct cgc_ahead {
+    int64_t runs;
+    struct {
+        const char *at;
+        int64_t lines; /* at least 1 */
+    } run[CGC_AHEAD_RUNS];
+} cgc_ahead;
+
 /*
  * Products summed over pixels, for `reduce_pixels` and `reduce_outputs`. With j < m, i < k:
- *     y[j*y_m + i*y_k] += join of the lanes l < lanes, which are
+ *     y[j*y_m + i] += join of the lanes l < lanes, which are
  *         sum over r < rows, over p = l, l + lanes, l + 2*lanes ... < cols of
  *             a[a_row[r] + j*a_m + p*a_col] * b[off[i] + b_row[r] + p*b_col]
  * each one chain from 0 on, and joined as by the kernel `join`. Where b is NULL, k is 1 and b counts as 1. Rows, each
- * rounded up to whole CGC_MAX_LANES, have at most CGC_MAX_PIXELS columns together.
+ * rounded up to whole CGC_MAX_LANES, have at most CGC_MAX_PIXELS columns together. If `fresh` is not 0, y counts as if
+ * it were 0 before.
  *
  * The definition fills rows up with zeros to whole lanes. That changes nothing but a lane's -0 to +0, and that a sum of
  * -0 to +0, which makes no difference to y, for y must not be -0. It never becomes -0.
  */
 typedef struct cgc_reduction {
+    cgc_ahead *ahead; /* called for while products are summed, as far as there is time */
     int64_t m, k, rows, cols;
     const void *a, *b;
     const ptrdiff_t *a_row, *b_row, *off;
     ptrdiff_t a_m, a_col, b_col;
     void *y;
-    ptrdiff_t y_m, y_k;
+    ptrdiff_t y_m;
+    int fresh;
 } cgc_reduction;
 
 typedef struct cgc_kernels {
@@ -215,10 +228,10 @@ typedef struct cgc_kernels {
     void (*weave)(int64_t rows, int64_t cols, const void *x, ptrdiff_t x_pitch, ptrdiff_t phase, int64_t step,
                   void *y, ptrdiff_t y_pitch);
 
-    /* Products summed over pixels with vectors over pixels: a_col, b_col and y_k are 1. */
+    /* Products summed over pixels with vectors over pixels: a_col and b_col are 1. */
     void (*reduce_pixels)(const cgc_reduction *reduction);
 
-    /* The same with vectors over outputs: a_m and y_m are 1, m is at most 2 * width; a goes on to whole vectors. */
+    /* The same with vectors over outputs: a_m is 1, m is at most 2 * width; a goes on to whole vectors. */
     void (*reduce_outputs)(const cgc_reduction *reduction);
 
     /* The same sums of channel-wise planes, straight from their lines, see gradient.h. */

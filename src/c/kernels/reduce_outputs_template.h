@@ -11,10 +11,11 @@
  */
 enum {
     K(reduce_most) = PRODUCT_PIXELS < 7 ? 2 * PRODUCT_PIXELS : 14, /* terms of a tile of one vector */
+    K(reduce_called) = 16, /* cache lines that are called for with each group of classes: they fit beside one another */
     K(reduce_waiting) = 5, /* log2(LANES) + 1 */
     K(reduce_held) = 7,    /* offsets that fit the registers beside all else; others are read again at every step */
-    /* That make it worth while to sum two classes together: where registers are few, it leaves too few terms. */
-    K(reduce_few_rows) = PRODUCT_PIXELS < 7 ? 0 : 40,
+    /* Of a class: so many, or less, are summed two classes together; where registers are few that is too few terms. */
+    K(reduce_few_pixels) = PRODUCT_PIXELS < 7 ? 0 : 40,
 };
 
 /* Classes first, first + apart ... that are summed together, and how many sums theirs is joined with afterwards. */
@@ -111,17 +112,44 @@ static ALWAYS_INLINE void K(reduce_sum_group)(const cgc_reduction *c, const K(re
     }
 }
 
-/* Terms i .. i+terms-1 of `vectors` vectors of outputs; the last has the lanes of `mask`. `ones`: b is 1. */
+/*
+ * Adds sums, [term][pitch], of the first `terms` of WIDTH terms to y, where terms are neighbours. They are put there
+ * now and then, not all at the end: so memory has time to take them.
+ */
+static ALWAYS_INLINE void K(reduce_put)(const cgc_reduction *c, const REAL *sums, const int pitch, const int whole,
+                                        int64_t terms, REAL *y) {
+    const MASK mask = V(first)(terms);
+    for (int64_t j = 0; j < c->m; j += TURNED) {
+        VEC sum[TURNED];
+        V(load_turned)(sums + j, pitch, sum);
+        UNROLL for (int l = 0; l < TURNED; l++, y += c->y_m) {
+            if (j + l >= c->m)
+                break;
+            VEC before = V(zero)();
+            if (!c->fresh)
+                before = whole ? V(load)(y) : V(load_first)(mask, y);
+            if (whole)
+                V(store)(y, V(add)(before, sum[l]));
+            else
+                V(store_first)(mask, y, V(add)(before, sum[l]));
+        }
+    }
+}
+
+/*
+ * The sums of terms i .. i+terms-1 of `vectors` vectors of outputs, [term][vector][WIDTH], to the bottom of a stack.
+ * `ones`: b is 1.
+ */
 static ALWAYS_INLINE void K(reduce_outputs_tile)(const cgc_reduction *c, const K(reduce_classes) *classes,
                                                  const int vectors, const int terms, const int ones, int64_t i,
-                                                 int masked, MASK mask) {
+                                                 REAL *stack) {
     const int sums = terms * vectors;
-    REAL stack[K(reduce_waiting) * 2 * PRODUCT_PIXELS * WIDTH];
     const ptrdiff_t *off = ones ? NULL : c->off + i;
     REAL *top = stack;
     for (int g = 0; g < classes->count; g++) {
         const K(reduce_group) *group = &classes->group[g];
         VEC sum[2 * PRODUCT_PIXELS];
+        K(reduce_call)(c->ahead, K(reduce_called));
         if (group->count == 2 && 2 * sums <= 2 * PRODUCT_PIXELS)
             K(reduce_sum_group)(c, classes, group, 2 * sums <= 2 * PRODUCT_PIXELS ? 2 : 1, vectors, terms, ones, off,
                                 sum);
@@ -137,29 +165,18 @@ static ALWAYS_INLINE void K(reduce_outputs_tile)(const cgc_reduction *c, const K
             V(store)(top + t * WIDTH, sum[t]);
         top += sums * WIDTH;
     }
-    REAL *y = (REAL *)c->y + i * c->y_k;
-    for (int t = 0; t < terms; t++, y += c->y_k)
-        UNROLL for (int v = 0; v < vectors; v++) {
-            const VEC sum = V(load)(stack + (t * vectors + v) * WIDTH);
-            if (masked && v == vectors - 1)
-                V(store_first)(mask, y + v * WIDTH, V(add)(V(load_first)(mask, y + v * WIDTH), sum));
-            else
-                V(store)(y + v * WIDTH, V(add)(V(load)(y + v * WIDTH), sum));
-        }
 }
 
 #define REDUCE_TILE(v, t) \
     case t: \
         if (t * v <= 2 * PRODUCT_PIXELS) \
-            K(reduce_outputs_tile)(c, classes, v, t * v <= 2 * PRODUCT_PIXELS ? t : 1, 0, i, masked, mask); \
+            K(reduce_outputs_tile)(c, classes, v, t * v <= 2 * PRODUCT_PIXELS ? t : 1, 0, i, stack); \
         break
 #define REDUCE_TILES(v) \
     static void K(reduce_outputs_##v)(const cgc_reduction *c, const K(reduce_classes) *classes, int64_t terms, \
-                                      int64_t i) { \
-        const int masked = c->m < v * WIDTH; \
-        const MASK mask = V(first)(c->m - (v - 1) * WIDTH); \
+                                      int64_t i, REAL *stack) { \
         switch (terms) { \
-        case 0: K(reduce_outputs_tile)(c, classes, v, 1, 1, 0, masked, mask); break; \
+        case 0: K(reduce_outputs_tile)(c, classes, v, 1, 1, 0, stack); break; \
             REDUCE_TILE(v, 1); \
             REDUCE_TILE(v, 2); \
             REDUCE_TILE(v, 3); \
@@ -180,26 +197,48 @@ static ALWAYS_INLINE void K(reduce_outputs_tile)(const cgc_reduction *c, const K
 REDUCE_TILES(1)
 REDUCE_TILES(2)
 
+/* All terms of `vectors` vectors of outputs, those from `first` on; at most `most` terms at a time. */
+static void K(reduce_terms)(const cgc_reduction *all, const K(reduce_classes) *classes, int64_t first, int vectors,
+                            int64_t most) {
+    static void (*const tile[])(const cgc_reduction *, const K(reduce_classes) *, int64_t, int64_t, REAL *) = {
+        K(reduce_outputs_1), K(reduce_outputs_2),
+    };
+    const int64_t tiles = all->b ? (all->k + most - 1) / most : 1;
+    const int pitch = vectors * WIDTH;
+    REAL sums[2 * (2 * WIDTH + K(reduce_waiting) * PRODUCT_PIXELS) * WIDTH];
+    int64_t ready = 0; /* terms in sums, which wait until there is a whole vector of them */
+    REAL *y = (REAL *)all->y + first * all->y_m;
+    cgc_reduction c = *all;
+    c.a = (const REAL *)all->a + first;
+    c.m = all->m - first < pitch ? all->m - first : pitch;
+    for (int64_t t = 0; t < tiles; t++) {
+        const int64_t i = c.k * t / tiles, terms = c.b ? c.k * (t + 1) / tiles - i : 0;
+        tile[vectors - 1](&c, classes, terms, i, sums + ready * pitch);
+        ready += terms ? terms : 1;
+        const REAL *from = sums;
+        for (; ready >= WIDTH; ready -= WIDTH, from += WIDTH * pitch, y += WIDTH)
+            K(reduce_put)(&c, from, pitch, 1, WIDTH, y);
+        for (int64_t e = 0; from > sums && e < ready * pitch; e += WIDTH)
+            V(store)(sums + e, V(load)(from + e));
+    }
+    if (ready > 0)
+        K(reduce_put)(&c, sums, pitch, 0, ready, y);
+}
+
 static void K(reduce_outputs)(const cgc_reduction *c) {
-    const int vectors = c->m > WIDTH ? 2 : 1;
-    /* Together, classes leave registers for fewer terms, and these load more. */
-    const int together = c->cols <= LANES && c->rows <= K(reduce_few_rows) ? 2 : 1;
-    const int64_t held = 2 * PRODUCT_PIXELS / vectors / together;
+    /* Many classes are summed two together, a vector of outputs at a time: so half as many sums wait. */
+    const int few = (c->cols + LANES - 1) / LANES * c->rows <= K(reduce_few_pixels);
+    const int vectors = c->m > WIDTH && !few ? 2 : 1;
+    const int64_t held = c->m > WIDTH || few ? PRODUCT_PIXELS : 2 * PRODUCT_PIXELS;
     const int64_t most = held < K(reduce_most) ? held : K(reduce_most);
-    const int64_t tiles = c->b ? (c->k + most - 1) / most : 1;
     K(reduce_classes) classes;
     if (c->m < 1 || c->cols < 1)
         return;
     classes.count = 0;
-    K(reduce_group_classes)(&classes, c->cols, 0, 1, together);
+    K(reduce_group_classes)(&classes, c->cols, 0, 1, few ? 2 : 1);
     K(reduce_set_steps)(&classes, c);
-    for (int64_t t = 0; t < tiles; t++) {
-        const int64_t i = c->k * t / tiles, terms = c->b ? c->k * (t + 1) / tiles - i : 0;
-        if (c->m > WIDTH)
-            K(reduce_outputs_2)(c, &classes, terms, i);
-        else
-            K(reduce_outputs_1)(c, &classes, terms, i);
-    }
+    for (int64_t first = 0; first < c->m; first += vectors * WIDTH)
+        K(reduce_terms)(c, &classes, first, vectors, most);
 }
 
 #undef REDUCE_TILE

@@ -15,6 +15,20 @@ enum {
     K(reduce_sums) = (K(reduce_outputs_of_tile) * REDUCE_TERMS + WIDTH - 1) / WIDTH * WIDTH,
 };
 
+/* Calls for up to so many lines. */
+static void K(reduce_call)(cgc_ahead *ahead, int64_t lines) {
+    if (ahead->runs == 0)
+        return;
+    const char *at = ahead->run[ahead->runs - 1].at;
+    int64_t left = ahead->run[ahead->runs - 1].lines;
+    for (; lines > 0 && left > 0; lines--, left--, at += CGC_LINE_BYTES)
+        PREFETCH(at);
+    ahead->run[ahead->runs - 1].at = at;
+    ahead->run[ahead->runs - 1].lines = left;
+    if (left == 0)
+        ahead->runs--;
+}
+
 /* ---- vectors over pixels ---------------------------------------------------------------------------------------- */
 
 /* The lanes of a tile, [part][output][term][lane]; what fills them up to whole vectors of outputs is 0. */
@@ -23,15 +37,16 @@ typedef struct K(reduce_lanes) {
 } K(reduce_lanes);
 
 /* Joins the lanes of m x k outputs and adds them to y. */
-static void K(reduce_add)(const K(reduce_lanes) *lanes, int64_t m, int64_t k, REAL *y, ptrdiff_t y_m) {
+static void K(reduce_add)(const cgc_reduction *c, const K(reduce_lanes) *lanes, int64_t m, int64_t k, REAL *y) {
     REAL sums[K(reduce_sums) + WIDTH];
     for (int64_t t = 0; t < m * k; t += WIDTH)
         V(store)(sums + t, K(join_outputs)(lanes->sum[0][t], K(reduce_parts), K(reduce_sums) * WIDTH, WIDTH));
     for (int64_t j = 0; j < m; j++)
         for (int64_t i = 0; i < k; i += WIDTH) {
             const MASK mask = V(first)(k - i);
-            REAL *to = y + j * y_m + i;
-            V(store_first)(mask, to, V(add)(V(load_first)(mask, to), V(load_first)(mask, sums + j * k + i)));
+            REAL *to = y + j * c->y_m + i;
+            const VEC sum = V(load_first)(mask, sums + j * k + i);
+            V(store_first)(mask, to, V(add)(c->fresh ? V(zero)() : V(load_first)(mask, to), sum));
         }
 }
 
@@ -66,6 +81,7 @@ static ALWAYS_INLINE void K(reduce_tile)(const cgc_reduction *c, const int m, co
             const REAL *a = (const REAL *)c->a + c->a_row[r] + j * c->a_m + h * WIDTH;
             const REAL *b = k ? (const REAL *)c->b + c->b_row[r] + h * WIDTH : a;
             int64_t left = c->cols - h * WIDTH;
+            K(reduce_call)(c->ahead, 2 * (c->cols / LANES + 1));
             for (; left >= WIDTH; left -= LANES, a += LANES, b += LANES)
                 K(reduce_step)(m, k, 0, mask, a, c->a_m, b, off, sum);
             if (left > 0)
@@ -76,7 +92,7 @@ static ALWAYS_INLINE void K(reduce_tile)(const cgc_reduction *c, const int m, co
         for (int t = outputs; t % WIDTH; t++)
             V(store)(lanes.sum[h][t], V(zero)());
     }
-    K(reduce_add)(&lanes, m, k ? k : 1, (REAL *)c->y + j * c->y_m + i, c->y_m);
+    K(reduce_add)(c, &lanes, m, k ? k : 1, (REAL *)c->y + j * c->y_m + i);
 }
 
 #define REDUCE_TILE(m, k) \
