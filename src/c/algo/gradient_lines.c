@@ -10,7 +10,7 @@ enum {
     LINES = 2560,       /* source lines at a time, at most */
     COPIED = 8192,      /* cells of dy that are copied at a time, at most */
     SUMS_BYTES = 32768, /* of a block's sums, about: they stay in the nearest cache */
-    PLANES = 32,        /* of a block, at most */
+    PLANES = 64,        /* of a block, at most */
     WIDE = 1024,        /* columns of an output row from which on it is all the same how wide it is */
     /*
      * Cells on either side of the line of constants. They are not read, but a vector may reach there with lanes that
@@ -35,11 +35,6 @@ typedef struct parts {
 
 static int64_t taps_of(const cgc_geometry *s) { return s->kh * s->kw; }
 
-static int64_t planes_of(const cgc_geometry *s, const cgc_kernels *kernels) {
-    const int64_t bytes = (taps_of(s) + 1) * kernels->lanes * (int64_t)s->size;
-    return cgc_max(1, cgc_min(PLANES, SUMS_BYTES / bytes));
-}
-
 static int64_t reach_of(const cgc_correlation *c) { return (c->kv - 1) * c->c_v; }
 
 /* Whether source lines can be read where they stand. */
@@ -48,6 +43,29 @@ static int is_direct(const cgc_geometry *s, const cgc_correlation *c) {
     return s->xw == 1 && constant && s->h > 0 && s->w > 0 && (c->c_j == 1 || (c->c_j == 2 && c->c_v == 1)) &&
            s->pl <= CGC_GRADIENT_BEYOND && s->pr <= CGC_GRADIENT_BEYOND && s->dw <= REACH && reach_of(c) <= REACH &&
            s->dh <= LINES && (s->kh - 1) * s->dh <= LINES / 2;
+}
+
+/* Short vectors, if there are any and they take a whole row. */
+static int lanes_for(const cgc_kernels *kernels, int64_t step_w, int64_t cols) {
+    const int half = kernels->stencil_lanes[1];
+    return step_w == 1 && cols <= half ? half : kernels->stencil_lanes[0];
+}
+
+/* The lanes of a sum: half of them, if the others are 0. */
+static int pitch_for(const cgc_kernels *kernels, int64_t step_w, int64_t cols) {
+    const int half = kernels->lanes / 2;
+    return lanes_for(kernels, step_w, cols) <= half && cols <= half ? half : kernels->lanes;
+}
+
+/* The same for whole rows, of which others are parts. */
+static int pitch_of(const cgc_geometry *s, const cgc_kernels *kernels, int direct) {
+    return pitch_for(kernels, direct ? s->sw : 1, s->ow);
+}
+
+static int64_t planes_of(const cgc_geometry *s, const cgc_kernels *kernels) {
+    const cgc_correlation c = cgc_forward_correlation(s);
+    const int64_t bytes = (taps_of(s) + 1) * pitch_of(s, kernels, is_direct(s, &c)) * (int64_t)s->size;
+    return cgc_max(1, cgc_min(PLANES, SUMS_BYTES / bytes));
 }
 
 /* The cells of a line that so many columns read, at most. */
@@ -63,7 +81,7 @@ static int64_t booked_width(const cgc_geometry *s, const cgc_correlation *c) {
 
 static parts parts_of(const cgc_geometry *s, const cgc_kernels *kernels, int direct) {
     const cgc_correlation c = cgc_forward_correlation(s);
-    const size_t size = (size_t)s->size, sums = (size_t)(planes_of(s, kernels) * kernels->lanes) * size;
+    const size_t size = (size_t)s->size, sums = (size_t)(planes_of(s, kernels) * pitch_of(s, kernels, direct)) * size;
     parts at;
     at.lines = cgc_round_up(sizeof(shared));
     at.constants = at.lines + cgc_round_up(LINES * sizeof(ptrdiff_t));
@@ -165,12 +183,6 @@ static void add_planes(const piece *p, cgc_gradient *call, int64_t first, int64_
     }
 }
 
-/* Short vectors, if there are any and they take a whole row. */
-static int lanes_for(const cgc_kernels *kernels, int64_t step_w, int64_t cols) {
-    const int half = kernels->stencil_lanes[1];
-    return step_w == 1 && cols <= half ? half : kernels->stencil_lanes[0];
-}
-
 /* Adds the piece to the sums. */
 static void add_piece(const piece *p) {
     const cgc_run *run = p->block->run;
@@ -214,7 +226,7 @@ static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, c
     p.col0 = chunk->col0;
     p.cols = chunk->col1 - chunk->col0;
     p.lanes = lanes_for(kernels, h->direct ? h->c.c_j : 1, p.cols);
-    p.pitch = p.lanes <= kernels->lanes / 2 && p.cols <= kernels->lanes / 2 ? kernels->lanes / 2 : kernels->lanes;
+    p.pitch = pitch_for(kernels, h->direct ? h->c.c_j : 1, p.cols);
     p.fresh = 1;
     const int64_t most = rows_of(s, h, p.cols);
     for (int64_t row = chunk->row0; row < chunk->row1; row += p.rows) {
