@@ -152,20 +152,30 @@ static void K(double_line)(REAL *restrict y, const REAL *restrict x, int64_t n) 
         y[2 * p] = y[2 * p + 1] = x[p];
 }
 
+/* At most a vector of what `spread` copies. */
+static void K(spread_vector)(int64_t count, const void *const *src, int64_t n, int64_t times, int64_t first, REAL *y,
+                             ptrdiff_t y_pitch) {
+    int32_t lane[WIDTH];
+    for (int64_t p = 0; p < WIDTH; p++)
+        lane[p] = p < n ? (int32_t)((first % times + p) / times) : -1;
+    const INDEX index = V(load_index)(lane);
+    const MASK within = V(within)(index), taken = V(first)(lane[n - 1] + 1), all = V(first)(n);
+    for (int64_t e = 0; e < count; e++, y += y_pitch)
+        V(store_first)(all, y, V(pick_or_zero)(index, within,
+                                               V(load_first)(taken, (const REAL *)src[e] + first / times)));
+}
+
 static void K(spread)(int64_t count, const void *const *src, int64_t n, int64_t times, int64_t first, void *y_,
                       ptrdiff_t y_pitch) {
     REAL *y = y_;
-    for (int64_t e = 0; e < count; e++, y += y_pitch) {
-        const REAL *x = (const REAL *)src[e] + first / times;
-        if (times == 1) {
-            K(copy_line)(y, x, n);
-        } else if (times == 2 && first % 2 == 0 && n % 2 == 0) {
-            K(double_line)(y, x, n / 2);
-        } else {
-            for (int64_t p = 0, turn = first % times; p < n; p++) {
-                y[p] = *x;
-                if (++turn == times) turn = 0, x++;
-            }
-        }
+    if (times == 1) {
+        for (int64_t e = 0; e < count; e++, y += y_pitch)
+            K(copy_line)(y, (const REAL *)src[e] + first, n);
+    } else if (times == 2 && first % 2 == 0 && n % 2 == 0) {
+        for (int64_t e = 0; e < count; e++, y += y_pitch)
+            K(double_line)(y, (const REAL *)src[e] + first / 2, n / 2);
+    } else {
+        for (int64_t p = 0; p < n; p += WIDTH)
+            K(spread_vector)(count, src, n - p < WIDTH ? n - p : WIDTH, times, first + p, y + p, y_pitch);
     }
 }
