@@ -1,9 +1,11 @@
 /*
  * Channel-wise weight gradients with vectors over channels, for channels that are neighbours: pixels are read where
- * they stand, through a table of lines and one of columns. It must not know padding modes.
+ * they stand, through a table of lines and one of columns; those of several filters to a channel are copied first,
+ * so that each filter finds its channel. It must not know padding modes.
  */
 #include "../platform/memory.h"
 #include "gradient.h"
+#include "pointers.h"
 
 enum {
     LINES = 2560,   /* source lines at a time, at most */
@@ -11,6 +13,7 @@ enum {
     COLUMNS = 8192, /* source columns under a row, at most */
     TAPS = 128,     /* of a filter, at most */
     FEW_TAPS = 15,  /* up to which the sums of two vectors of channels stay in the nearest cache */
+    COPIED_BYTES = 1 << 18, /* of source lines, at most: they stay in a near cache */
 };
 
 /* What the blocks of a run share. */
@@ -19,9 +22,12 @@ typedef struct shared {
     int64_t col0; /* of the columns in the tables; -1: none yet */
 } shared;
 
-/* The workspace: all that is shared, pointers to lines, their columns, the two rows of columns, a constant, sums. */
+/*
+ * The workspace: all that is shared, pointers to lines, their columns, the two rows of columns, a constant, sums; for
+ * copies pointers to the pixels of a line, and copied lines.
+ */
 typedef struct parts {
-    size_t lines, line_columns, columns, constants, constant, sums, end;
+    size_t lines, line_columns, columns, constants, constant, sums, pixels, copies, end;
 } parts;
 
 static int64_t taps_of(const cgc_geometry *s) { return s->kh * s->kw; }
@@ -35,13 +41,28 @@ static int64_t columns_of(const cgc_geometry *s, int64_t cols) {
     return (cols - 1) * s->sw + (s->kw - 1) * s->dw + 1;
 }
 
+static int copies(const cgc_geometry *s) { return s->f > 1; }
+
+/* Source lines from the first to the last that so many rows of an image meet. */
+static int64_t lines_of(const cgc_geometry *s, int64_t rows) { return (rows - 1) * s->sh + (s->kh - 1) * s->dh + 1; }
+
+static size_t copied_line(const cgc_geometry *s, const cgc_kernels *kernels) {
+    return (size_t)(columns_of(s, cgc_cut(s).cols) * planes_of(s, kernels) * s->size);
+}
+
+/* The most rows at a time; 0: there is no room for one. */
+static int64_t rows_of(const cgc_geometry *s, const cgc_kernels *kernels) {
+    const int64_t most = copies(s) ? cgc_min(LINES, COPIED_BYTES / (int64_t)copied_line(s, kernels)) : LINES;
+    return most < lines_of(s, 1) ? 0 : (most - lines_of(s, 1)) / s->sh + 1;
+}
+
 static int serves(const cgc_geometry *s, const cgc_kernels *kernels) {
-    if (s->f != 1 || s->xc != 1 || s->yc != 1 || (s->xw == 1 && s->yw == 1)) return 0;
-    if (s->g < kernels->width || s->kh > TAPS || s->kw > TAPS || taps_of(s) > TAPS || s->ow < 1 || s->h < 1 ||
+    if (s->xc != 1 || s->yc != 1 || (s->xw == 1 && s->yw == 1)) return 0;
+    if (s->oc < kernels->width || s->kh > TAPS || s->kw > TAPS || taps_of(s) > TAPS || s->ow < 1 || s->h < 1 ||
         s->w < 1)
         return 0;
     return s->sw <= COLUMNS && s->dw <= COLUMNS && s->dh <= LINES && s->sh <= LINES &&
-           columns_of(s, cgc_cut(s).cols) <= COLUMNS && (s->kh - 1) * s->dh < LINES;
+           columns_of(s, cgc_cut(s).cols) <= COLUMNS && rows_of(s, kernels) > 0;
 }
 
 static parts parts_of(const cgc_geometry *s, const cgc_kernels *kernels) {
@@ -54,7 +75,10 @@ static parts parts_of(const cgc_geometry *s, const cgc_kernels *kernels) {
     at.constants = at.columns + row;
     at.constant = at.constants + row;
     at.sums = at.constant + cgc_round_up((size_t)(2 * kernels->width * s->size));
-    at.end = at.sums + cgc_round_up((size_t)((taps_of(s) + 1) * kernels->lanes * planes_of(s, kernels) * s->size));
+    at.pixels =
+        at.sums + cgc_round_up((size_t)((taps_of(s) + 1) * kernels->lanes * planes_of(s, kernels) * s->size));
+    at.copies = at.pixels + (copies(s) ? row : 0);
+    at.end = at.copies + (copies(s) ? COPIED_BYTES : 0);
     return at;
 }
 
@@ -68,14 +92,14 @@ static void open(const cgc_run *run, char *workspace) {
     run->kernels->fill(workspace + parts_of(s, run->kernels).constant, s->value, 2 * run->kernels->width);
 }
 
-/* Says where the columns under the columns of a chunk stand. */
-static void find_columns(const cgc_geometry *s, shared *h, int64_t col0, int64_t cols, ptrdiff_t *columns,
-                         ptrdiff_t *constants) {
+/* Says where the columns under those of a chunk stand; in a copy, pixels of so many elements follow each other. */
+static void find_columns(const cgc_geometry *s, shared *h, int64_t col0, int64_t cols, int64_t copied,
+                         ptrdiff_t *columns, ptrdiff_t *constants) {
     if (h->col0 == col0) return;
     h->col0 = col0;
     for (int64_t e = 0; e < columns_of(s, cols); e++) {
         const int64_t at = cgc_pad_source(s->mode, h->c.c0 + col0 * s->sw + e, s->w);
-        columns[e] = at < 0 ? CGC_CONSTANT_CELL : (ptrdiff_t)(at * s->xw);
+        columns[e] = copies(s) ? (ptrdiff_t)(e * copied) : at < 0 ? CGC_CONSTANT_CELL : (ptrdiff_t)(at * s->xw);
         constants[e] = CGC_CONSTANT_CELL;
     }
 }
@@ -89,34 +113,51 @@ static void find_next(const cgc_geometry *s, int64_t row, int64_t next, int64_t 
     call->x_ahead = (ptrdiff_t)(images * s->xn + rows * s->sh * s->xh + channels);
 }
 
+/* Copies the columns under columns col0 .. col0+cols-1 of a source row, the channels of `count` filters from `first`. */
+static void copy_line(const cgc_run *run, const shared *h, int64_t n, int64_t row, int64_t col0, int64_t cols,
+                      int64_t first, int64_t count, char *workspace, char *to) {
+    const cgc_geometry *s = run->geometry;
+    const parts at = parts_of(s, run->kernels);
+    const void **pixels = (const void **)(workspace + at.pixels);
+    const int64_t columns = columns_of(s, cols);
+    cgc_pointers_run(&h->c.source, cgc_at(run->x, n * s->xn + row * s->xh + first / s->f, s->size),
+                     h->c.c0 + col0 * s->sw, 1, columns, workspace + at.constant, pixels);
+    run->kernels->spread(columns, pixels, count, s->f, first % s->f, to, planes_of(s, run->kernels));
+}
+
 static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, char *workspace) {
     const cgc_run *run = block->run;
     const cgc_geometry *s = run->geometry;
     const cgc_kernels *kernels = run->kernels;
     const parts at = parts_of(s, kernels);
-    const int64_t width = kernels->width, planes = block->planes, taps = taps_of(s);
+    const int64_t width = kernels->width, planes = block->planes, taps = taps_of(s), most = rows_of(s, kernels);
     shared *h = (shared *)workspace;
     const void **lines = (const void **)(workspace + at.lines);
     const ptrdiff_t **line_columns = (const ptrdiff_t **)(workspace + at.line_columns);
     ptrdiff_t *columns = (ptrdiff_t *)(workspace + at.columns), *constants = (ptrdiff_t *)(workspace + at.constants);
     char *sums = workspace + at.sums;
     /* A vector that the planes do not fill is moved back. */
-    const int64_t first = cgc_min(block->o, s->g - width), second = cgc_min(block->o + width, s->g - width) - first;
+    const int64_t first = cgc_min(block->o, s->oc - width), second = cgc_min(block->o + width, s->oc - width) - first;
     cgc_pixel_gradient call = {
         .vectors = planes > width ? 2 : 1, .second = second, .cols = chunk->col1 - chunk->col0,
         .kh = s->kh, .kw = s->kw, .step = s->sh, .dilation = s->dh, .step_w = s->sw, .dilation_w = s->dw,
         .lines = lines, .columns = line_columns, .constant = workspace + at.constant,
-        .dy_row = s->yh, .dy_col = s->yw, .sums = sums, .ahead = cgc_gradient_is_far(s),
+        .dy_row = s->yh, .dy_col = s->yw, .sums = sums, .ahead = cgc_gradient_is_far(s) && !copies(s),
     };
-    find_columns(s, h, chunk->col0, call.cols, columns, constants);
+    find_columns(s, h, chunk->col0, call.cols, planes_of(s, kernels), columns, constants);
     kernels->fill(sums, 0, kernels->lanes * (taps + 1) * call.vectors * width);
     for (int64_t row = chunk->row0; row < chunk->row1; row += call.rows) {
         const int64_t n = row / s->oh, i = row % s->oh;
-        call.rows = cgc_min((LINES - (s->kh - 1) * s->dh - 1) / s->sh + 1, cgc_min(chunk->row1 - row, s->oh - i));
-        for (int64_t line = 0; line < (call.rows - 1) * s->sh + (s->kh - 1) * s->dh + 1; line++) {
+        call.rows = cgc_min(most, cgc_min(chunk->row1 - row, s->oh - i));
+        for (int64_t line = 0; line < lines_of(s, call.rows); line++) {
             const int64_t at_row = cgc_pad_source(s->mode, h->c.r0 + i * s->sh + line, s->h);
             lines[line] = cgc_at(run->x, n * s->xn + cgc_max(at_row, 0) * s->xh + first, s->size);
             line_columns[line] = at_row < 0 ? constants : columns;
+            if (!copies(s)) continue;
+            lines[line] = workspace + at.copies + (size_t)line * copied_line(s, kernels);
+            if (at_row >= 0)
+                copy_line(run, h, n, at_row, chunk->col0, call.cols, first, (call.vectors - 1) * second + width,
+                          workspace, (char *)lines[line]);
         }
         call.dy = cgc_at(run->y, n * s->yn + i * s->yh + chunk->col0 * s->yw + first, s->size);
         find_next(s, row, row + call.rows, planes, &call);
