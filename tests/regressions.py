@@ -34,6 +34,8 @@ REGRESSIONS = [
     *[Problem(name=f"{c} channels, channel-wise", c=c, g=c, h=6, w=5, **_ONE) for c in (1, 7, 8, 9, 31, 65)],
     Problem(name="depth multiplier 2", c=7, g=7, f=2, h=9, w=9, **_ONE),
     Problem(name="depth multiplier 9", c=3, g=3, f=9, h=8, w=9, **_ONE),
+    Problem(name="depth multiplier 3, channels last", c=20, g=20, f=3, h=9, w=19, memory="NHWC", **_ONE),
+    Problem(name="channels last, pixels that compete in caches", c=64, g=64, h=9, w=48, memory="NHWC", **_ONE),
     Problem(name="many groups of 4", c=128, g=32, f=4, h=7, w=7, **_ONE),
     Problem(name="groups of 24", c=48, g=2, f=24, h=7, w=6, **_ONE),
     Problem(name="more filters than channels", c=2, f=70, h=8, w=8, kh=5, kw=5),

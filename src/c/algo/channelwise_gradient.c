@@ -9,7 +9,10 @@
 #include "../platform/threads.h"
 #include "gradient.h"
 
-enum { WAVE_TASKS = 4 }; /* a thread, so that uneven tasks even out */
+enum {
+    WAVE_TASKS = 4, /* a thread, so that uneven tasks even out */
+    ENOUGH = 6,     /* grains of a task from which on it pays to let blocks lie well */
+};
 
 static const cgc_gradient_way *way_of(const cgc_geometry *s, const cgc_kernels *kernels) {
     if (cgc_gradient_by_pixels.serves(s, kernels)) return &cgc_gradient_by_pixels;
@@ -84,14 +87,23 @@ static void store(const division *cut, const cgc_gradient_block *block) {
     if (block->bias) memcpy(cgc_at(run->bias, block->o, s->size), block->bias, (size_t)(block->planes * s->size));
 }
 
+/* Planes of the block at o, of a task with planes first .. end-1. */
+static int64_t planes_at(const division *cut, int64_t o, int64_t first, int64_t end) {
+    const cgc_run *run = cut->run;
+    const int64_t enough = ENOUGH * cut->way->grain(run->kernels);
+    const int64_t lead = o == first && end - first >= enough ? cut->way->lead(run) : 0;
+    return cgc_min(lead ? lead : cut->most, end - o);
+}
+
 static void all_chunks(void *context, int64_t task, int thread) {
     const division *cut = context;
     const cgc_run *run = cut->run;
     char *local = run->local + (size_t)thread * run->local_size, *totals = local + run->local_size - cut->totals_size;
-    const int64_t end = cgc_min((task + 1) * cut->planes, run->geometry->oc);
+    const int64_t first = task * cut->planes, end = cgc_min(first + cut->planes, run->geometry->oc);
     cut->way->open(run, local);
-    for (int64_t o = task * cut->planes; o < end; o += cut->most) {
-        const cgc_gradient_block block = block_at(cut, o, cgc_min(cut->most, end - o), totals);
+    for (int64_t o = first, planes; o < end; o += planes) {
+        planes = planes_at(cut, o, first, end);
+        const cgc_gradient_block block = block_at(cut, o, planes, totals);
         run->kernels->fill(totals, 0, totals_of(cut, block.planes));
         for (int64_t k = 0; k < cut->chunks.count; k++) {
             const cgc_chunk chunk = cgc_chunk_at(run->geometry, &cut->chunks, k);
@@ -116,8 +128,8 @@ static void one_chunk(void *context, int64_t task, int thread) {
     cgc_gradient_block block = block_at(cut, 0, run->geometry->oc, wave_totals(cut, task / cut->blocks));
     char *weight = block.weight, *bias = block.bias;
     cut->way->open(run, local);
-    for (block.o = first; block.o < end; block.o += cut->most) {
-        block.planes = cgc_min(cut->most, end - block.o);
+    for (block.o = first; block.o < end; block.o += block.planes) {
+        block.planes = planes_at(cut, block.o, first, end);
         block.weight = cgc_at(weight, block.o * cut->taps, size);
         run->kernels->fill(block.weight, 0, block.planes * cut->taps);
         if (bias) {

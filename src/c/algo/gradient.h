@@ -18,6 +18,8 @@ typedef struct cgc_gradient_block {
 typedef struct cgc_gradient_way {
     int (*serves)(const cgc_geometry *s, const cgc_kernels *kernels);
     int64_t (*planes)(const cgc_geometry *s, const cgc_kernels *kernels);   /* of a block, at most */
+    /* Of a first block, so that those behind it lie well in memory; 0: all lie alike. */
+    int64_t (*lead)(const cgc_run *run);
     int64_t (*grain)(const cgc_kernels *kernels);                           /* a task has a multiple of it */
     size_t (*workspace)(const cgc_geometry *s, const cgc_kernels *kernels); /* of a thread, a multiple of CGC_ALIGN */
     /* Prepares what all blocks of a run share, in `workspace`. */

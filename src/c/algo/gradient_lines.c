@@ -240,9 +240,14 @@ static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, c
     if (block->bias) kernels->join(block->bias, workspace + p.at.bias, p.pitch, block->planes);
 }
 
+static int64_t lead(const cgc_run *run) {
+    (void)run;
+    return 0;
+}
+
 static int64_t grain(const cgc_kernels *kernels) {
     (void)kernels;
     return 1;
 }
 
-const cgc_gradient_way cgc_gradient_by_lines = {serves, planes_of, grain, workspace, open, add_chunk};
+const cgc_gradient_way cgc_gradient_by_lines = {serves, planes_of, lead, grain, workspace, open, add_chunk};

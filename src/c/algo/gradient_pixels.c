@@ -13,7 +13,9 @@ enum {
     COLUMNS = 8192, /* source columns under a row, at most */
     TAPS = 128,     /* of a filter, at most */
     FEW_TAPS = 15,  /* up to which the sums of two vectors of channels stay in the nearest cache */
-    COPIED_BYTES = 1 << 18, /* of source lines, at most: they stay in a near cache */
+    COPIED_BYTES = 1 << 18, /* of source lines, and of rows of dy, at most: they stay in a near cache */
+    COMPETE = 4096, /* bytes from pixel to pixel with which they compete for the same few places of the first cache, */
+    PLACES = 8,     /* so many of a common one */
 };
 
 /* What the blocks of a run share. */
@@ -24,10 +26,10 @@ typedef struct shared {
 
 /*
  * The workspace: all that is shared, pointers to lines, their columns, the two rows of columns, a constant, sums; for
- * copies pointers to the pixels of a line, and copied lines.
+ * copies pointers to the pixels of a line, copied lines, and copied rows of dy.
  */
 typedef struct parts {
-    size_t lines, line_columns, columns, constants, constant, sums, pixels, copies, end;
+    size_t lines, line_columns, columns, constants, constant, sums, pixels, copies, dy, end;
 } parts;
 
 static int64_t taps_of(const cgc_geometry *s) { return s->kh * s->kw; }
@@ -50,10 +52,22 @@ static size_t copied_line(const cgc_geometry *s, const cgc_kernels *kernels) {
     return (size_t)(columns_of(s, cgc_cut(s).cols) * planes_of(s, kernels) * s->size);
 }
 
+/*
+ * Whether dy is copied: where the pixels of a class, in the rows that a line meets, compete, and each of them would
+ * be fetched anew for each filter row.
+ */
+static int copies_dy(const cgc_geometry *s, const cgc_kernels *kernels) {
+    const int64_t met = cgc_ceil_div(cgc_cut(s).cols, kernels->lanes) * cgc_ceil_div(s->kh, s->sh);
+    return met > PLACES && kernels->lanes * s->yw * s->size % COMPETE == 0 && s->yh * s->size % COMPETE == 0 &&
+           cgc_cut(s).cols <= WIDE;
+}
+
 /* The most rows at a time; 0: there is no room for one. */
 static int64_t rows_of(const cgc_geometry *s, const cgc_kernels *kernels) {
     const int64_t most = copies(s) ? cgc_min(LINES, COPIED_BYTES / (int64_t)copied_line(s, kernels)) : LINES;
-    return most < lines_of(s, 1) ? 0 : (most - lines_of(s, 1)) / s->sh + 1;
+    const int64_t rows = most < lines_of(s, 1) ? 0 : (most - lines_of(s, 1)) / s->sh + 1;
+    const int64_t row = cgc_cut(s).cols * planes_of(s, kernels) * s->size;
+    return copies_dy(s, kernels) ? cgc_min(rows, COPIED_BYTES / row) : rows;
 }
 
 static int serves(const cgc_geometry *s, const cgc_kernels *kernels) {
@@ -78,7 +92,8 @@ static parts parts_of(const cgc_geometry *s, const cgc_kernels *kernels) {
     at.pixels =
         at.sums + cgc_round_up((size_t)((taps_of(s) + 1) * kernels->lanes * planes_of(s, kernels) * s->size));
     at.copies = at.pixels + (copies(s) ? row : 0);
-    at.end = at.copies + (copies(s) ? COPIED_BYTES : 0);
+    at.dy = at.copies + (copies(s) ? COPIED_BYTES : 0);
+    at.end = at.dy + (copies_dy(s, kernels) ? COPIED_BYTES : 0);
     return at;
 }
 
@@ -113,7 +128,7 @@ static void find_next(const cgc_geometry *s, int64_t row, int64_t next, int64_t 
     call->x_ahead = (ptrdiff_t)(images * s->xn + rows * s->sh * s->xh + channels);
 }
 
-/* Copies the columns under columns col0 .. col0+cols-1 of a source row, the channels of `count` filters from `first`. */
+/* Copies the columns under columns col0 .. col0+cols-1 of a source row, channels of `count` filters from `first`. */
 static void copy_line(const cgc_run *run, const shared *h, int64_t n, int64_t row, int64_t col0, int64_t cols,
                       int64_t first, int64_t count, char *workspace, char *to) {
     const cgc_geometry *s = run->geometry;
@@ -123,6 +138,19 @@ static void copy_line(const cgc_run *run, const shared *h, int64_t n, int64_t ro
     cgc_pointers_run(&h->c.source, cgc_at(run->x, n * s->xn + row * s->xh + first / s->f, s->size),
                      h->c.c0 + col0 * s->sw, 1, columns, workspace + at.constant, pixels);
     run->kernels->spread(columns, pixels, count, s->f, first % s->f, to, planes_of(s, run->kernels));
+}
+
+/* Copies so many channels of the rows of dy. */
+static void copy_dy(const cgc_run *run, int64_t channels, char *to, cgc_pixel_gradient *call) {
+    const cgc_geometry *s = run->geometry;
+    const char *dy = call->dy;
+    call->dy = to;
+    call->dy_ahead = 0;
+    call->dy_col = planes_of(s, run->kernels);
+    call->dy_row = call->cols * call->dy_col;
+    for (int64_t r = 0; r < call->rows; r++)
+        run->kernels->lines(call->cols, channels, cgc_at(dy, r * s->yh, s->size), s->yw, 1,
+                            cgc_at(to, r * call->dy_row, s->size), call->dy_col, 0, 1, 0);
 }
 
 static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, char *workspace) {
@@ -138,6 +166,7 @@ static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, c
     char *sums = workspace + at.sums;
     /* A vector that the planes do not fill is moved back. */
     const int64_t first = cgc_min(block->o, s->oc - width), second = cgc_min(block->o + width, s->oc - width) - first;
+    const int64_t channels = planes > width ? second + width : width;
     cgc_pixel_gradient call = {
         .vectors = planes > width ? 2 : 1, .second = second, .cols = chunk->col1 - chunk->col0,
         .kh = s->kh, .kw = s->kw, .step = s->sh, .dilation = s->dh, .step_w = s->sw, .dilation_w = s->dw,
@@ -156,11 +185,11 @@ static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, c
             if (!copies(s)) continue;
             lines[line] = workspace + at.copies + (size_t)line * copied_line(s, kernels);
             if (at_row >= 0)
-                copy_line(run, h, n, at_row, chunk->col0, call.cols, first, (call.vectors - 1) * second + width,
-                          workspace, (char *)lines[line]);
+                copy_line(run, h, n, at_row, chunk->col0, call.cols, first, channels, workspace, (char *)lines[line]);
         }
         call.dy = cgc_at(run->y, n * s->yn + i * s->yh + chunk->col0 * s->yw + first, s->size);
         find_next(s, row, row + call.rows, planes, &call);
+        if (copies_dy(s, kernels)) copy_dy(run, channels, workspace + at.dy, &call);
         kernels->gradient_pixels(&call);
     }
     const int64_t pitch = call.vectors * width;
@@ -178,6 +207,14 @@ static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, c
     }
 }
 
+/* As many as precede a vector that does not cross cache lines; x and dy mostly agree in this. */
+static int64_t lead(const cgc_run *run) {
+    const cgc_geometry *s = run->geometry;
+    const int64_t width = run->kernels->width, bytes = width * s->size;
+    if (copies(s) || s->xn % width || s->xh % width || s->xw % width) return 0;
+    return (bytes - (int64_t)((uintptr_t)run->x % (uintptr_t)bytes)) % bytes / s->size;
+}
+
 static int64_t grain(const cgc_kernels *kernels) { return kernels->width; }
 
-const cgc_gradient_way cgc_gradient_by_pixels = {serves, planes_of, grain, workspace, open, add_chunk};
+const cgc_gradient_way cgc_gradient_by_pixels = {serves, planes_of, lead, grain, workspace, open, add_chunk};
