@@ -36,6 +36,8 @@ REGRESSIONS = [
     Problem(name="depth multiplier 9", c=3, g=3, f=9, h=8, w=9, **_ONE),
     Problem(name="depth multiplier 3, channels last", c=20, g=20, f=3, h=9, w=19, memory="NHWC", **_ONE),
     Problem(name="channels last, pixels that compete in caches", c=64, g=64, h=9, w=48, memory="NHWC", **_ONE),
+    Problem(name="rings with phases that no tap meets", c=2, g=2, h=1, w=35, kh=7, kw=6, sh=2, sw=2, dh=2, dw=2, pt=7,
+            pb=6, pl=6, pr=1, mode="circular"),
     Problem(name="many groups of 4", c=128, g=32, f=4, h=7, w=7, **_ONE),
     Problem(name="groups of 24", c=48, g=2, f=24, h=7, w=6, **_ONE),
     Problem(name="more filters than channels", c=2, f=70, h=8, w=8, kh=5, kw=5),

@@ -308,7 +308,7 @@ static void run_task(void *context, int64_t task, int thread) {
         .local = run->local + (size_t)thread * run->local_size,
     };
     const cgc_correlation *c = &p.view.c;
-    const int in_place = direct(run->kernels, c);
+    const int in_place = c->ku == 0 || direct(run->kernels, c); /* without terms no window is needed, nor exists */
     const ptrdiff_t sign = p.view.turned ? -1 : 1;
     p.at = parts_of(&p.view, run->kernels);
     p.stencil = (cgc_stencil){
