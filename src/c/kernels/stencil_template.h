@@ -74,6 +74,9 @@ KERNEL(narrow_any_2, .narrow = 1, .step = 2, .rows = 2)
 DENSE(wide_3_1, FILTER(3, 1), BEYOND(1, 2), HELD(9))
 DENSE(wide_5_1, FILTER(5, 1), BEYOND(2, 3), HELD(12))
 DENSE(wide_7_1, FILTER(7, 1), BEYOND(3, 4), HELD(10))
+KERNEL(wide_3_full, FILTER(3, 1), .rows = TALL, BEYOND(2, 1), .dense = 1, HELD(9))
+KERNEL(wide_5_full, FILTER(5, 1), .rows = TALL, BEYOND(4, 1), .dense = 1, HELD(12))
+KERNEL(wide_7_full, FILTER(7, 1), .rows = TALL, BEYOND(6, 1), .dense = 1, HELD(10))
 DILATED(wide_3_dilated, FILTER(3, 1), BEYOND(1, 2), HELD(9))
 KERNEL(wide_3_2, FILTER(3, 2), .rows = TALL, BEYOND(1, 3), .dense = 1, HELD(9))
 KERNEL(wide_3_2_valid, FILTER(3, 2), .rows = TALL, BEYOND(0, 2), .dense = 1, HELD(9))
@@ -121,6 +124,7 @@ static int K(stencil_run_known)(const cgc_stencil *s) {
     } known[] = {
         {3, 1, K(wide_3_1)}, {3, 2, K(wide_3_2)}, {3, 2, K(wide_3_2_valid)}, {5, 1, K(wide_5_1)},
         {5, 2, K(wide_5_2)}, {5, 2, K(wide_5_2_valid)}, {7, 1, K(wide_7_1)},
+        {3, 1, K(wide_3_full)}, {5, 1, K(wide_5_full)}, {7, 1, K(wide_7_full)},
     };
     if (s->kh != s->kw)
         return 0;
