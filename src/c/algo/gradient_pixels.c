@@ -75,6 +75,7 @@ static int serves(const cgc_geometry *s, const cgc_kernels *kernels) {
     if (s->oc < kernels->width || s->kh > TAPS || s->kw > TAPS || taps_of(s) > TAPS || s->ow < 1 || s->h < 1 ||
         s->w < 1)
         return 0;
+    if (copies(s) && cgc_cut(s).cols > WIDE) return 0;
     return s->sw <= COLUMNS && s->dw <= COLUMNS && s->dh <= LINES && s->sh <= LINES &&
            columns_of(s, cgc_cut(s).cols) <= COLUMNS && rows_of(s, kernels) > 0;
 }
