@@ -270,18 +270,18 @@ CGCONV_API cgconv_status cgconv_backward_weight(const cgconv_plan *plan, const v
 /* ---- separable convolutions ------------------------------------------------------------------------------------ */
 
 /*
- * A channel-wise convolution and the pointwise one (1 x 1) that reads its result, run as one, forward: tile of rows by
- * tile of rows, so that what lies between them never leaves the cache, and no array is needed for it. The result has
- * the bits of the two runs one after the other, clamps included. What lies between is not cut where it is small.
+ * A channel-wise convolution and the pointwise one (1 x 1) that reads its result, run as one, forward: some rows or
+ * images at a time, so that what lies between them never leaves the cache, and no array is needed for it. The result
+ * has the bits of the two runs one after the other, clamps included. What lies between is not cut where it is small.
  */
 typedef struct cgconv_separable cgconv_separable;
 
 /*
  * Joins two plans. The first has as many groups as channels, any number of filters for each; the second has filters
  * of 1 x 1, strides of 1, no padding, any number of groups, and reads an input of the shape of the first's output.
- * Both have the same data type and instruction set, and may differ in layout. Their algorithms and thread counts are
- * used (the larger count), the strides of the array between them are not. All that is needed is copied: the plans may
- * be destroyed.
+ * Both have the same data type and instruction set, and may differ in layout. Their algorithms are used, and their
+ * thread counts (the larger one, where the work is cut into tiles); the strides of the array between them are not.
+ * All that is needed is copied: the plans may be destroyed.
  *
  * `why` (may be NULL) gets at most why_size bytes: a sentence that ends in a NUL, empty if all is well. On success
  * *separable is the caller's, to be given to cgconv_separable_destroy; on failure it is NULL. Returns CGCONV_OK,

@@ -199,27 +199,17 @@ static inline __m512d _mm512_mask_broadcastsd_pd(__m512d otherwise, __mmask8 m, 
     return _mm512_mask_blend_pd(m, otherwise, _mm512_set1_pd(a.lane[0]));
 }
 
-/* The lower half of a vector. */
-static inline __m256 _mm512_castps512_ps256(__m512 a) {
-    __m256 v;
-    memcpy(&v, &a, sizeof v);
-    return v;
-}
-static inline __m256d _mm512_castpd512_pd256(__m512d a) {
-    __m256d v;
-    memcpy(&v, &a, sizeof v);
-    return v;
-}
+/* The same bits as another vector, of the same length or shorter. */
+#define EMULATE_CAST(name, to, from) \
+    static inline to name(from a) { \
+        to v; \
+        memcpy(&v, &a, sizeof v); \
+        return v; \
+    }
 
-static inline __m512d _mm512_castps_pd(__m512 a) {
-    __m512d v;
-    memcpy(&v, &a, sizeof v);
-    return v;
-}
-static inline __m512 _mm512_castpd_ps(__m512d a) {
-    __m512 v;
-    memcpy(&v, &a, sizeof v);
-    return v;
-}
+EMULATE_CAST(_mm512_castps512_ps256, __m256, __m512)
+EMULATE_CAST(_mm512_castpd512_pd256, __m256d, __m512d)
+EMULATE_CAST(_mm512_castps_pd, __m512d, __m512)
+EMULATE_CAST(_mm512_castpd_ps, __m512, __m512d)
 
 #endif
