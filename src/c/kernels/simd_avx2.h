@@ -31,7 +31,11 @@ static inline mask_f32 first_f32(int64_t n) {
     return _mm256_loadu_si256((const __m256i *)(const void *)(mask_table_f32 + WIDTH_f32 - lanes));
 }
 static inline vec_f32 load_first_f32(mask_f32 m, const float *p) { return _mm256_maskload_ps(p, m); }
-/* Piece by piece: some processors take tens of cycles for a store by a mask. */
+static const int32_t lane_table_f32[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+/*
+ * Piece by piece: some processors take tens of cycles for a store by a mask. The second half of many lanes begins
+ * inside the first.
+ */
 static inline void store_first_f32(mask_f32 m, float *p, vec_f32 v) {
     const int lanes = _mm256_movemask_ps(_mm256_castsi256_ps(m)); /* a bit each */
     __m128 part = _mm256_castps256_ps128(v);
@@ -40,16 +44,19 @@ static inline void store_first_f32(mask_f32 m, float *p, vec_f32 v) {
         return;
     }
     if (lanes & 8) {
+        const int over = (lanes >> 4 & 1) + (lanes >> 5 & 1) + (lanes >> 6 & 1);
+        const __m256i last = _mm256_castsi128_si256(
+            _mm_loadu_si128((const __m128i *)(const void *)(lane_table_f32 + over)));
         _mm_storeu_ps(p, part);
-        part = _mm256_extractf128_ps(v, 1);
-        p += 4;
+        _mm_storeu_ps(p + over, _mm256_castps256_ps128(_mm256_permutevar8x32_ps(v, last)));
+        return;
     }
-    if (lanes == 3 || lanes == 7 || lanes == 0x3f || lanes == 0x7f) {
+    if (lanes & 2) {
         _mm_storel_pi((__m64 *)(void *)p, part);
         part = _mm_movehl_ps(part, part);
         p += 2;
     }
-    if (lanes == 1 || lanes == 7 || lanes == 0x1f || lanes == 0x7f)
+    if (lanes & 1 && lanes != 3)
         _mm_store_ss(p, part);
 }
 static inline void store_lanes_f32(float *p, vec_f32 v, int64_t from, int64_t count) {

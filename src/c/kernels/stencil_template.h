@@ -4,7 +4,8 @@
  *
  * Parameters: those of words_template.h, among them
  *   GRADE               the dtype, or one of its shorter vectors
- *   REGISTERS           of the machine; less than 16: plain numbers, for which no filter is worth a kernel of its own
+ *   REGISTERS           of the machine; 16: strip_template.h serves most filters; less: plain numbers, for which no
+ *                       filter is worth a kernel of its own
  *   STENCIL_SHORT       if defined, GRADE has shorter vectors, which serve narrow planes alone
  *
  * A plane is cut into tiles. Weights are held in registers while it lasts, as many as fit beside the sums; each other
@@ -13,9 +14,13 @@
  */
 #include "stencil_walk_template.h"
 
+#if REGISTERS == 16
+#include "strip_template.h"
+#endif
+
 typedef int K(stencil_fn)(const cgc_stencil *s);
 
-#if REGISTERS >= 16
+#if REGISTERS >= 32
 /* Rows that tiles of so many compute twice, of all rows that share lines. */
 static ALWAYS_INLINE int64_t K(stencil_over)(const cgc_stencil *s, int64_t tile) {
     const int64_t rows = s->rows / s->dilation_h;
@@ -52,15 +57,15 @@ static ALWAYS_INLINE int64_t K(stencil_over)(const cgc_stencil *s, int64_t tile)
 #define TALL 6
 #define HELD(n) .held = 0
 #define CENTRED(name, ...) KERNEL(name, .narrow = 1, .centred = 1, .dense = 1, .rows = 7, __VA_ARGS__)
-#define DENSE(name, ...) EITHER(name, 6, 5, .dense = 1, __VA_ARGS__)
-#define DILATED(name, ...) EITHER(name, 6, 5, __VA_ARGS__)
 #endif
 
 #if REGISTERS >= 16
 CENTRED(centred_3_1, FILTER(3, 1), HELD(9))
+KERNEL(narrow_3_1, .narrow = 1, .dense = 1, FILTER(3, 1), .rows = 7, HELD(9))
+#endif
+#if REGISTERS >= 32
 CENTRED(centred_5_1, FILTER(5, 1))
 CENTRED(centred_7_1, FILTER(7, 1))
-KERNEL(narrow_3_1, .narrow = 1, .dense = 1, FILTER(3, 1), .rows = 7, HELD(9))
 KERNEL(narrow_3_2, .narrow = 1, .dense = 1, FILTER(3, 2), .rows = 7, HELD(9))
 KERNEL(narrow_5_1, .narrow = 1, .dense = 1, FILTER(5, 1), .rows = 7)
 KERNEL(narrow_5_2, .narrow = 1, .dense = 1, FILTER(5, 2), .rows = 7)
@@ -70,7 +75,7 @@ KERNEL(narrow_any_1, .narrow = 1, .step = 1, .rows = 4)
 KERNEL(narrow_any_2, .narrow = 1, .step = 2, .rows = 2)
 
 #ifndef STENCIL_SHORT
-#if REGISTERS >= 16
+#if REGISTERS >= 32
 DENSE(wide_3_1, FILTER(3, 1), BEYOND(1, 2), HELD(9))
 DENSE(wide_5_1, FILTER(5, 1), BEYOND(2, 3), HELD(12))
 DENSE(wide_7_1, FILTER(7, 1), BEYOND(3, 4), HELD(10))
@@ -104,8 +109,12 @@ static K(stencil_fn) *K(stencil_choose_narrow)(const cgc_stencil *s) {
     /* Where a constant has no lane it must be what a pick leaves out. */
     const int picks = s->step == 2 || s->width < WIDTH || (s->constant == 0 && !signbit(s->constant));
     const int centred = s->step == 1 && s->first == -(s->kw / 2) && s->cols == s->width;
+    if (size == 3 && picks && s->step == 1)
+        return centred ? K(centred_3_1) : K(narrow_3_1);
+#endif
+#if REGISTERS >= 32
     if (size == 3 && picks)
-        return s->step == 2 ? K(narrow_3_2) : centred ? K(centred_3_1) : K(narrow_3_1);
+        return K(narrow_3_2);
     if (size == 5 && picks)
         return s->step == 2 ? K(narrow_5_2) : centred ? K(centred_5_1) : K(narrow_5_1);
     if (size == 7 && picks && s->step == 1)
@@ -115,7 +124,7 @@ static K(stencil_fn) *K(stencil_choose_narrow)(const cgc_stencil *s) {
 }
 
 #ifndef STENCIL_SHORT
-#if REGISTERS >= 16
+#if REGISTERS >= 32
 /* If there is a kernel that knows the filter. */
 static int K(stencil_run_known)(const cgc_stencil *s) {
     static const struct { /* best first */
@@ -138,7 +147,7 @@ static int K(stencil_run_known)(const cgc_stencil *s) {
 #endif
 
 static void K(stencil_run_wide)(const cgc_stencil *s) {
-#if REGISTERS >= 16
+#if REGISTERS >= 32
     if (K(stencil_run_known)(s))
         return;
 #endif
@@ -151,6 +160,10 @@ static void K(stencil_run_wide)(const cgc_stencil *s) {
 #endif
 
 static void K(stencil_run)(const cgc_stencil *s) {
+#if REGISTERS == 16
+    if (K(strip_planes)(s))
+        return;
+#endif
 #ifndef STENCIL_SHORT
     if (!s->narrow) {
         K(stencil_run_wide)(s);
