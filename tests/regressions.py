@@ -57,6 +57,7 @@ REGRESSIONS = [
     Problem(name="stride larger than the input", c=4, g=4, h=5, w=6, sh=100, sw=7, **_ONE),
     Problem(name="stride in one direction", c=6, g=6, h=12, w=13, sh=1, sw=2, **_ONE),
     Problem(name="stride that leaves rows over", c=4, g=2, f=2, h=12, w=13, sh=3, sw=4, kh=2, kw=2),
+    Problem(name="stride as large as the filter, padded behind", c=4, f=14, h=5, w=11, sh=3, sw=3, pb=1, pr=2),
     Problem(name="1 x 1 with stride 2", c=12, g=3, f=8, h=9, w=10, kh=1, kw=1, sh=2, sw=2),
     Problem(name="1 x 1 with padding", c=6, f=5, h=4, w=4, kh=1, kw=1, pt=1, pb=2, pl=3, pr=0, value=2.0),
     Problem(name="dilation that steps over the input", c=3, g=3, h=4, w=5, dh=7, dw=9, pt=12, pb=6, pl=10, pr=12),

@@ -133,6 +133,51 @@ static void test_terms_left_out(bench *t) {
     }
 }
 
+/* Taps in runs, onwards or back, of which those are left out that read cells before or behind a line. */
+static void test_runs_of(bench *t, int64_t taps) {
+    unsigned char skips[TAPS] = {0};
+    const int64_t width = t->kernels->width, m = rng_range(&t->random, 1, 2 * width), wide = round_up(m, width);
+    const int64_t cols = rng_range(&t->random, 1, 33), cells = cols + taps - 1, x_col = rng_range(&t->random, 1, 3);
+    const int64_t low = rng_range(&t->random, 0, cells < 3 ? cells - 1 : 2), rest = cells - low;
+    const int64_t high = rng_range(&t->random, 0, rest < 3 ? rest - 1 : 2), back = rng_chance(&t->random, 50);
+    const int64_t planes = rng_range(&t->random, 1, 2), lines = rng_range(&t->random, 1, 3), plane = lines * taps;
+    const int64_t first = rng_range(&t->random, 0, lines - 1) * taps, k = planes * plane;
+    CASE(t, "gemm_outputs m=%lld cols=%lld x_col=%lld %lld planes of %lld from %lld on, %lld taps, low=%lld high=%lld "
+         "back=%d", (long long)m, (long long)cols, (long long)x_col, (long long)planes, (long long)plane,
+         (long long)first, (long long)taps, (long long)low, (long long)high, (int)back);
+    int64_t length = 0;
+    for (int64_t i = 0; i < k; i += taps) {
+        const int64_t base = rng_range(&t->random, 0, 20), end = base + (cells - low - high - 1) * x_col + 1;
+        length = end > length ? end : length;
+        for (int64_t v = 0; v < taps; v++) {
+            const int64_t cell = back ? taps - 1 - v : v; /* of column 0 */
+            const int64_t edge[] = {0, 1, cols - 1, cols - 2}; /* as CGC_EDGE_* are */
+            t->off[i + v] = (ptrdiff_t)(base + (cell - low) * x_col);
+            for (int e = 0; e < 4; e++) {
+                const int outside = edge[e] + cell < low || edge[e] + cell >= cells - high;
+                if (edge[e] >= 0 && edge[e] < cols && outside) skips[i + v] |= (unsigned char)(1 << e);
+            }
+        }
+    }
+    const cgc_product p = {
+        .m = m, .rows = 1, .cols = cols, .k = k, .off = t->off, .x = operand(t, B, length),
+        .w = operand(t, A, k * wide), .bias = operand(t, C, wide), .y = output(t, cols * m), .w_m = 1,
+        .w_k = (ptrdiff_t)wide, .x_col = (ptrdiff_t)x_col, .y_m = 1, .y_col = (ptrdiff_t)m, .lo = t->lo, .hi = t->hi,
+        .planes = planes, .run = plane - first, .plane = (ptrdiff_t)plane, .first = (ptrdiff_t)first, .skips = skips,
+        .edges = low || high ? 15 : 0, .taps = taps,
+    };
+    expect_product(t, &p);
+    t->kernels->gemm_outputs(&p);
+    check_output(t);
+}
+
+static void test_runs(bench *t) {
+    for (int i = 0; i < 400; i++) {
+        draw_clamp(t);
+        test_runs_of(t, rng_range(&t->random, 1, 5));
+    }
+}
+
 static void test_finite(bench *t) {
     static const double wrong[] = {HUGE_VAL, -HUGE_VAL, NAN};
     for (int64_t count = 0; count <= 5 * t->kernels->width; count++) {
@@ -186,6 +231,7 @@ static void test_table(bench *t) {
     test_pixels(t);
     test_outputs(t);
     test_terms_left_out(t);
+    test_runs(t);
     test_finite(t);
     test_transpose(t);
     test_nothing(t);

@@ -44,6 +44,7 @@ static cgc_product product_of(const piece *e) {
     product.k = e->c->planes * e->c->ku * e->c->kv;
     product.off = e->phase->offsets;
     product.skips = e->phase->skips;
+    product.taps = e->c->kv == 1 || e->c->c_v % e->c->c_j == 0 ? e->c->kv : 0;
     return product;
 }
 

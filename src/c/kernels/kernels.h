@@ -90,6 +90,8 @@ typedef struct cgc_product {
     /* For gemm_outputs, memory that will be used next: it is brought nearer while the product is computed. */
     const char *ahead;
     int64_t ahead_bytes; /* 0: none */
+    /* For gemm_outputs: off comes in runs of so many, equally far apart, that skip alike; 0: nothing is known. */
+    int64_t taps;
 } cgc_product;
 
 /*

@@ -168,6 +168,32 @@ static ALWAYS_INLINE int K(gemm_edges)(const int pixels, int p) {
 }
 
 /*
+ * The sums of a tile, to y; the last vector has the lanes of `mask`. Whether one is 0 of which terms were left out: of
+ * the pixels of the edges `skipped`, or if that is -1 of all.
+ */
+static ALWAYS_INLINE int K(gemm_outputs_end)(const cgc_product *c, const int vectors, const int pixels, VEC *sum,
+                                             int skipped, REAL *y, ptrdiff_t y_col, int masked, MASK mask) {
+    int zero = 0;
+    UNROLL for (int p = 0; p < pixels; p++)
+        if (skipped == -1 || (skipped & K(gemm_edges)(pixels, p)))
+            UNROLL for (int v = 0; v < vectors; v++)
+                zero |= V(has_zero)(sum[p * vectors + v]);
+    if (K(gemm_clamps)(c)) {
+        const VEC lo = V(set)((REAL)c->lo), hi = V(set)((REAL)c->hi);
+        UNROLL for (int t = 0; t < pixels * vectors; t++)
+            sum[t] = V(clamp)(sum[t], lo, hi);
+    }
+    UNROLL for (int p = 0; p < pixels; p++, y += y_col)
+        UNROLL for (int v = 0; v < vectors; v++) {
+            if (masked && v == vectors - 1)
+                V(store_first)(mask, y + v * WIDTH, sum[p * vectors + v]);
+            else
+                V(store)(y + v * WIDTH, sum[p * vectors + v]);
+        }
+    return zero;
+}
+
+/*
  * A tile of `pixels` pixels, the first at x, with `vectors` vectors of outputs; the last has the lanes of `mask`. It
  * has those of the row's edges that `edges` names.
  */
@@ -202,24 +228,7 @@ static ALWAYS_INLINE int K(gemm_outputs_tile)(const cgc_product *c, const int ve
         }
     }
 
-    int zero = 0;
-    UNROLL for (int p = 0; p < pixels; p++)
-        if (skipped == -1 || (skipped & K(gemm_edges)(pixels, p)))
-            UNROLL for (int v = 0; v < vectors; v++)
-                zero |= V(has_zero)(sum[p * vectors + v]);
-    if (K(gemm_clamps)(c)) {
-        const VEC lo = V(set)((REAL)c->lo), hi = V(set)((REAL)c->hi);
-        UNROLL for (int t = 0; t < pixels * vectors; t++)
-            sum[t] = V(clamp)(sum[t], lo, hi);
-    }
-    UNROLL for (int p = 0; p < pixels; p++, y += c->y_col)
-        UNROLL for (int v = 0; v < vectors; v++) {
-            if (masked && v == vectors - 1)
-                V(store_first)(mask, y + v * WIDTH, sum[p * vectors + v]);
-            else
-                V(store)(y + v * WIDTH, sum[p * vectors + v]);
-        }
-    return zero;
+    return K(gemm_outputs_end)(c, vectors, pixels, sum, skipped, y, c->y_col, masked, mask);
 }
 
 #define GEMM_OUTPUTS_TILE(v, p) \
@@ -252,6 +261,10 @@ static ALWAYS_INLINE int K(gemm_outputs_tile)(const cgc_product *c, const int ve
 GEMM_OUTPUTS_TILES(1)
 GEMM_OUTPUTS_TILES(2)
 
+#ifdef PRODUCT_CELLS
+#include "product_cells_template.h"
+#endif
+
 static int K(gemm_outputs)(const cgc_product *product) {
     enum { LINE = 64, LEFT = CGC_EDGE_FIRST | CGC_EDGE_SECOND, RIGHT = CGC_EDGE_LAST | CGC_EDGE_LAST_BUT_ONE };
     cgc_product whole = *product;
@@ -259,6 +272,9 @@ static int K(gemm_outputs)(const cgc_product *product) {
     if (!product->planes)
         whole.edges = 0;
     const cgc_product *c = product->planes && product->planes * product->run < product->k ? product : &whole;
+#ifdef PRODUCT_CELLS
+    const K(cells) cells = K(cells_of)(c);
+#endif
     const int64_t most = c->m > WIDTH ? PRODUCT_PIXELS : K(gemm_most_pixels), tiles = (c->cols + most - 1) / most;
     const int64_t share = c->ahead_bytes / (c->rows * tiles + 1) + LINE; /* LINE: bytes of a line of the cache */
     int64_t ahead = 0;
@@ -271,6 +287,12 @@ static int K(gemm_outputs)(const cgc_product *product) {
             const int edges = c->edges & ((t == 0 ? LEFT : 0) | (t == tiles - 1 ? RIGHT : 0));
             for (const int64_t end = ahead + share; ahead < end && ahead < c->ahead_bytes; ahead += LINE)
                 PREFETCH((const char *)c->ahead + ahead);
+#ifdef PRODUCT_CELLS
+            if (cells.taps && (cells.edged || !edges)) {
+                zero |= K(gemm_cells)(c, &cells, p, pixels, x - p * c->x_col, y - p * c->y_col);
+                continue;
+            }
+#endif
             if (c->m > WIDTH)
                 zero |= K(gemm_outputs_2)(c, pixels, x, y, edges);
             else if (c->m > 0)

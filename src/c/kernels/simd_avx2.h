@@ -11,8 +11,10 @@
 
 #ifdef __GNUC__
 #define KEEP(v) __asm__("" : "+x"(v))
+#define NEEDED(v) __asm__ volatile("" : : "x"(v)) /* up to here, so that no result takes its register */
 #else
 #define KEEP(v) ((void)0)
+#define NEEDED(v) ((void)0)
 #endif
 
 /* A mask of n lanes is read where the -1 end n lanes later. */
