@@ -45,7 +45,14 @@ static ALWAYS_INLINE void K(gemm_pixels_tile)(const cgc_product *c, const int m,
                                               int64_t e, int64_t last) {
     const REAL *x = (const REAL *)c->x + e, *bias = c->bias;
     const REAL *w0 = (const REAL *)c->w + j * c->w_m, *w4 = w0 + 4 * c->w_m;
-    const ptrdiff_t w_m = c->w_m, w_3m = 3 * w_m;
+    const ptrdiff_t w_m = c->w_m;
+    ptrdiff_t w_3m = 3 * w_m;
+    const REAL *x_last = x;
+    if (REGISTERS == 16) { /* each in one of its own: making one of another would show */
+        x_last += last;
+        REFRESH(w_3m);
+        REFRESH(x_last);
+    }
     VEC sum[PRODUCT_OUTPUTS * K(gemm_most)];
     UNROLL for (int i = 0; i < m; i++) {
         const VEC start = bias ? V(set)(bias[j + i]) : V(zero)();
@@ -62,7 +69,8 @@ static ALWAYS_INLINE void K(gemm_pixels_tile)(const cgc_product *c, const int m,
             REFRESH(w4);
         VEC pixels[K(gemm_most)];
         UNROLL for (int v = 0; v < vectors; v++)
-            pixels[v] = V(load)(from + (v < vectors - 1 ? v * WIDTH : last));
+            pixels[v] = V(load)(REGISTERS == 16 && v == vectors - 1 ? x_last + *off
+                                                                    : from + (v < vectors - 1 ? v * WIDTH : last));
         UNROLL for (int i = 0; i < m; i++) {
             const VEC weight = V(set)((i < 4 ? w0 : w4)[i % 4 == 3 ? w_3m : i % 4 * w_m]);
             UNROLL for (int v = 0; v < vectors; v++)
