@@ -6,7 +6,10 @@
 #include "product_division.h"
 #include "product_inside.h"
 
-enum { TURNED = 32 }; /* outputs of a group whose results are turned together, at most */
+enum {
+    TURNED = 32,        /* outputs of a group whose results are turned together, at most */
+    NEXT_BYTES = 65536, /* of the next group's source, that are called for */
+};
 
 /* A task at work. */
 typedef struct part {
@@ -230,7 +233,7 @@ static void multiply(const piece *e, const block *k, const cgc_product *product,
     cgc_product rest = *product, some;
     for (; rest.rows > 0; rest.rows -= some.rows, r += some.rows) {
         some = cgc_inside_terms(e->c, &rest, e->i + r, e->j);
-        some.ahead_bytes = rest.ahead_bytes * some.rows / rest.rows;
+        for (int a = 0; a < CGC_PRODUCT_AHEAD; a++) some.ahead[a].bytes = rest.ahead[a].bytes * some.rows / rest.rows;
         if (!k->finite || cut->kernels->gemm_outputs(&some)) {
             take_sheet(e->part, &some);
             some.x = cgc_at(some.x, r * some.x_row, size);
@@ -240,7 +243,8 @@ static void multiply(const piece *e, const block *k, const cgc_product *product,
         }
         rest.x = cgc_at(rest.x, some.rows * rest.x_row, size);
         rest.y = cgc_at(rest.y, some.rows * rest.y_row, size);
-        rest.ahead += some.ahead_bytes, rest.ahead_bytes -= some.ahead_bytes;
+        for (int a = 0; a < CGC_PRODUCT_AHEAD; a++)
+            rest.ahead[a].at += some.ahead[a].bytes, rest.ahead[a].bytes -= some.ahead[a].bytes;
     }
 }
 
@@ -253,6 +257,15 @@ static void outputs_home(const part *p, int64_t row_phase, int64_t b) {
         k.product.y_row = e.c->d_row, k.product.y_col = e.c->d_col;
         multiply(&e, &k, &k.product, 0);
     }
+}
+
+/* The source of the next group, where it is read in place and lies in one piece. */
+static void set_next(const part *p, cgc_product *product) {
+    const cgc_correlation *c = &p->cut->window;
+    const int whole = c->source.col == 1 && c->source.row == c->source.w && c->s_plane == c->source.h * c->source.row;
+    if (!p->cut->in_place || !whole || p->cut->row_tiles * p->cut->col_tiles > 1 || p->g + 1 == p->cut->s.g) return;
+    product->ahead[1].at = cgc_at(p->image.source, (p->g + 1) * c->s_group, c->source.size);
+    product->ahead[1].bytes = cgc_min(c->s_group * c->source.size, NEXT_BYTES);
 }
 
 /* Through the scratch, [pixels of all columns][whole vectors]. */
@@ -273,9 +286,10 @@ static void outputs_turned(const part *p, int64_t row_phase, int64_t b) {
     const ptrdiff_t width = leader->w_k;
     const int64_t m = leader->m, rows = cgc_max(1, CGC_SCRATCH_BYTES / (width * size) / cols);
     if (first.c->d_m == first.rows * cols) { /* where the results go, all in one piece */
-        leader->ahead = destination(&first, m0, 0);
-        leader->ahead_bytes = m * first.c->d_m * size;
+        leader->ahead[0].at = destination(&first, m0, 0);
+        leader->ahead[0].bytes = m * first.c->d_m * size;
     }
+    if (m0 + m == first.c->m) set_next(p, leader);
     for (int64_t r = 0; r < first.rows; r += rows) {
         const int64_t high = cgc_min(rows, first.rows - r), pixels = high * cols;
         const int64_t run = first.c->d_row == cols ? pixels : cols;
@@ -291,7 +305,7 @@ static void outputs_turned(const part *p, int64_t row_phase, int64_t b) {
         for (int64_t done = 0, i = r; done < pixels; done += run, i++)
             kernels->transpose(run, m, cgc_at(scratch, done * width, size), width, destination(&first, m0, i),
                                first.c->d_m);
-        leader->ahead_bytes = 0;
+        for (int a = 0; a < CGC_PRODUCT_AHEAD; a++) leader->ahead[a].bytes = 0;
     }
 }
 

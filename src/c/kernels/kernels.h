@@ -67,6 +67,8 @@ typedef struct cgc_flat_rows {
 /* Pixels at the edges of a row. */
 enum { CGC_EDGE_FIRST = 1, CGC_EDGE_SECOND = 2, CGC_EDGE_LAST = 4, CGC_EDGE_LAST_BUT_ONE = 8 };
 
+enum { CGC_PRODUCT_AHEAD = 2 };
+
 /*
  * The operands of a product, for `gemm_pixels` and `gemm_outputs`. With j < m, r < rows, p < cols:
  *     y[j*y_m + r*y_row + p*y_col] =
@@ -88,8 +90,10 @@ typedef struct cgc_product {
     const unsigned char *skips; /* if edges is not 0 */
     int edges;
     /* For gemm_outputs, memory that will be used next: it is brought nearer while the product is computed. */
-    const char *ahead;
-    int64_t ahead_bytes; /* 0: none */
+    struct {
+        const char *at;
+        int64_t bytes; /* 0: none */
+    } ahead[CGC_PRODUCT_AHEAD];
     /* For gemm_outputs: off comes in runs of so many, equally far apart, that skip alike; 0: nothing is known. */
     int64_t taps;
 } cgc_product;

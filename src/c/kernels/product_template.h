@@ -274,7 +274,7 @@ GEMM_OUTPUTS_TILES(2)
 #endif
 
 static int K(gemm_outputs)(const cgc_product *product) {
-    enum { LINE = 64, LEFT = CGC_EDGE_FIRST | CGC_EDGE_SECOND, RIGHT = CGC_EDGE_LAST | CGC_EDGE_LAST_BUT_ONE };
+    enum { LEFT = CGC_EDGE_FIRST | CGC_EDGE_SECOND, RIGHT = CGC_EDGE_LAST | CGC_EDGE_LAST_BUT_ONE };
     cgc_product whole = *product;
     whole.planes = 1, whole.run = whole.k, whole.first = 0;
     if (!product->planes)
@@ -284,8 +284,9 @@ static int K(gemm_outputs)(const cgc_product *product) {
     const K(cells) cells = K(cells_of)(c);
 #endif
     const int64_t most = c->m > WIDTH ? PRODUCT_PIXELS : K(gemm_most_pixels), tiles = (c->cols + most - 1) / most;
-    const int64_t share = c->ahead_bytes / (c->rows * tiles + 1) + LINE; /* LINE: bytes of a line of the cache */
-    int64_t ahead = 0;
+    int64_t ahead[CGC_PRODUCT_AHEAD] = {0}, share[CGC_PRODUCT_AHEAD];
+    for (int i = 0; i < CGC_PRODUCT_AHEAD; i++)
+        share[i] = c->ahead[i].bytes / (c->rows * tiles + 1) + CGC_LINE_BYTES;
     int zero = 0;
     for (int64_t r = 0; r < c->rows; r++)
         for (int64_t t = 0; t < tiles; t++) {
@@ -293,8 +294,10 @@ static int K(gemm_outputs)(const cgc_product *product) {
             const REAL *x = (const REAL *)c->x + r * c->x_row + p * c->x_col;
             REAL *y = (REAL *)c->y + r * c->y_row + p * c->y_col;
             const int edges = c->edges & ((t == 0 ? LEFT : 0) | (t == tiles - 1 ? RIGHT : 0));
-            for (const int64_t end = ahead + share; ahead < end && ahead < c->ahead_bytes; ahead += LINE)
-                PREFETCH((const char *)c->ahead + ahead);
+            for (int i = 0; i < CGC_PRODUCT_AHEAD; i++)
+                for (const int64_t end = ahead[i] + share[i]; ahead[i] < end && ahead[i] < c->ahead[i].bytes;
+                     ahead[i] += CGC_LINE_BYTES)
+                    PREFETCH(c->ahead[i].at + ahead[i]);
 #ifdef PRODUCT_CELLS
             if (cells.taps && (cells.edged || !edges)) {
                 zero |= K(gemm_cells)(c, &cells, p, pixels, x - p * c->x_col, y - p * c->y_col);
