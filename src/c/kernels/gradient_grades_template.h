@@ -22,6 +22,8 @@ void K(join_classes)(void *sums, int64_t columns, int64_t count);
 
 #include "join_template.h"
 
+#include "join_all_template.h"
+
 #include "gradient_template.h"
 
 #include "gradient_pixels_template.h"
@@ -32,6 +34,8 @@ void K(join_classes)(void *sums, int64_t columns, int64_t count);
 #undef GRADE
 #define GRADE EXPAND2(DTYPE, half)
 #include "join_template.h"
+
+#include "join_all_template.h"
 
 #include "gradient_template.h"
 #undef STENCIL_SHORT

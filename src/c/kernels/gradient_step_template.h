@@ -5,12 +5,16 @@
  * Parameters: those of words_template.h; gradient_template.h comes before it.
  *
  * A tile has up to three filter columns, and two vectors of cells serve them all: the ones of even place, those of odd
- * place, and the latter moved by a lane, with one more cell in front. If lines are two apart as well, filter rows take
- * turns to meet them, and a tile goes through two lines at a time; each row of dy is loaded once for both.
+ * place, and the latter moved by a lane, with one more cell in front. Where registers are few, there are none for
+ * moving lanes: the third column loads two vectors of its own, which begin two cells before, and all are woven. If
+ * lines are two apart as well, filter rows take turns to meet them, and a tile goes through two lines at a time; each
+ * row of dy is loaded once for both.
  */
 typedef struct K(step_kind) {
     int rows, cols, lines; /* lines: at a time */
 } K(step_kind);
+
+#define STEP_WOVEN (REGISTERS < 32)
 
 /*
  * A block at an end of a row: the lanes of dy; of the cells in front and those of odd place, one behind the other, the
@@ -20,9 +24,13 @@ typedef struct K(step_end) {
     MASK mask;
     INDEX moved;
     VEC fill[2];
-    SPAN span[2];
+    SPAN span[4]; /* of the first two vectors, and of those two cells before */
     int inside; /* whether the cell in front lies in the line */
 } K(step_end);
+
+/* From the order of lanes to that of sums, and back. */
+static ALWAYS_INLINE VEC K(step_order)(VEC v) { return STEP_WOVEN ? V(weave)(v) : v; }
+static ALWAYS_INLINE VEC K(step_reorder)(VEC v) { return STEP_WOVEN ? V(unweave)(v) : v; }
 
 /* The filter column whose cells are those of even place. */
 static ALWAYS_INLINE int K(step_even)(const K(step_kind) kind) { return kind.cols == 3; }
@@ -46,25 +54,40 @@ static ALWAYS_INLINE void K(step_vector)(const K(gradient_tile) *t, const K(step
     VEC factor[GRADIENT_MOST];
     UNROLL for (int j = first; j < last; j++) {
         const REAL *from = dy - j * up + p;
-        factor[j] = V(keep)(end ? V(load_first)(end->mask, from) : V(load)(from));
+        factor[j] = V(keep)(K(step_order)(end ? V(load_first)(end->mask, from) : V(load)(from)));
     }
     if (first == 0)
         sum[kind.rows * kind.cols] = V(add)(sum[kind.rows * kind.cols], factor[0]);
-    if (first == 0 && t->s->ahead)
+    if (first == 0 && !STEP_WOVEN && t->s->ahead)
         PREFETCH(dy + p + t->s->dy_plane);
     UNROLL for (int i = 0; i < kind.lines; i++) {
         if (first * kind.lines + i >= kind.rows)
             continue;
         const REAL *from = x[i] + t->off[K(step_even)(kind)] + 2 * p;
+        if (end && STEP_WOVEN)
+            REFRESH(end); /* so that sums stay in registers, not spans */
         const VEC a = V(keep)(end ? V(load_span)(end->span[0], from, end->fill[0]) : V(load)(from));
         const VEC b = V(keep)(end ? V(load_span)(end->span[1], from + WIDTH, end->fill[1]) : V(load)(from + WIDTH));
-        if (first == 0 && t->s->ahead) {
+        if (first == 0 && !STEP_WOVEN && t->s->ahead) {
             PREFETCH(from + t->s->x_plane);
             PREFETCH(from + WIDTH + t->s->x_plane);
         }
-        K(step_products)(kind, first, last, i, K(step_even)(kind), factor, V(even)(a, b), sum);
+        const VEC even = STEP_WOVEN ? V(even_woven)(a, b) : V(even)(a, b);
+        K(step_products)(kind, first, last, i, K(step_even)(kind), factor, even, sum);
         if (kind.cols == 1)
             continue;
+        if (STEP_WOVEN) {
+            K(step_products)(kind, first, last, i, kind.cols - 1, factor, V(odd_woven)(a, b), sum);
+            if (kind.cols == 2)
+                continue;
+            from -= 2;
+            if (end)
+                REFRESH(end);
+            const VEC c = end ? V(load_span)(end->span[2], from, end->fill[0]) : V(load)(from);
+            const VEC d = end ? V(load_span)(end->span[3], from + WIDTH, end->fill[1]) : V(load)(from + WIDTH);
+            K(step_products)(kind, first, last, i, 0, factor, V(odd_woven)(c, d), sum);
+            continue;
+        }
         const VEC odd = V(keep)(V(odd)(a, b));
         K(step_products)(kind, first, last, i, kind.cols - 1, factor, odd, sum);
         if (kind.cols == 2)
@@ -87,8 +110,14 @@ static ALWAYS_INLINE void K(step_lines)(const K(gradient_tile) *t, const K(step_
             continue;
         const ptrdiff_t line = t->lines[k * t->step + i];
         x[i] = line == CGC_CONSTANT_LINE ? (const REAL *)t->s->constant_line : plane + line;
+        for (int64_t at = p; first == 0 && STEP_WOVEN && t->s->ahead && at < t->s->cols; at += LANES) {
+            PREFETCH(x[i] + 2 * at + t->s->x_plane);
+            PREFETCH(x[i] + 2 * at + WIDTH + t->s->x_plane);
+        }
     }
     dy += k * t->s->dy_row;
+    for (int64_t at = p; first == 0 && STEP_WOVEN && t->s->ahead && at < t->s->cols; at += LANES)
+        PREFETCH(dy + at + t->s->dy_plane);
     for (; block < t->left; block++, p += LANES)
         K(step_vector)(t, kind, first, last, ends++, x, dy, p, moved, sum);
     for (; block < t->right; block++, p += LANES)
@@ -116,10 +145,11 @@ static ALWAYS_INLINE void K(step_ready)(const K(gradient_tile) *t, const K(step_
     end->mask = V(first)(s->cols - p);
     end->moved = K(step_moved)(s->cols - p);
     end->inside = column >= 1 && column <= s->width;
-    UNROLL for (int i = 0; i < 2; i++) {
-        const int64_t wanted = 2 * (s->cols - p) - i * WIDTH, room = s->width - column - i * WIDTH;
-        end->fill[i] = V(load_first)(V(first)(wanted), constant);
-        end->span[i] = V(between)(-column - i * WIDTH, wanted < room ? wanted : room);
+    UNROLL for (int i = 0; i < 4; i++) {
+        const int64_t wanted = 2 * (s->cols - p) - i % 2 * WIDTH, at = column - i / 2 * 2 + i % 2 * WIDTH;
+        const int64_t room = s->width - at;
+        end->fill[i % 2] = V(load_first)(V(first)(wanted), constant);
+        end->span[i] = V(between)(-at, wanted < room ? wanted : room);
     }
 }
 
@@ -141,8 +171,8 @@ static ALWAYS_INLINE void K(step_planes)(const K(gradient_tile) *t_, const K(ste
         VEC sum[3 * GRADIENT_MOST + 1];
         UNROLL for (int j = 0; j < kind.rows; j++)
             UNROLL for (int v = 0; v < kind.cols; v++)
-                sum[j * kind.cols + v] = s->fresh ? V(zero)() : V(load)(sums + j * t->down + v * pitch);
-        sum[kind.rows * kind.cols] = bias && !s->fresh ? V(load)(bias + i * pitch) : V(zero)();
+                sum[j * kind.cols + v] = s->fresh ? V(zero)() : K(step_order)(V(load)(sums + j * t->down + v * pitch));
+        sum[kind.rows * kind.cols] = bias && !s->fresh ? K(step_order)(V(load)(bias + i * pitch)) : V(zero)();
         UNROLL for (int j = 1; j < most; j++)
             for (int64_t k = (j - 1) * skew; k < j * skew; k++)
                 K(step_lines)(t, kind, 0, j, ends, k, x, dy, moved, sum);
@@ -153,9 +183,9 @@ static ALWAYS_INLINE void K(step_planes)(const K(gradient_tile) *t_, const K(ste
                 K(step_lines)(t, kind, j, most, ends, k, x, dy, moved, sum);
         UNROLL for (int j = 0; j < kind.rows; j++)
             UNROLL for (int v = 0; v < kind.cols; v++)
-                V(store)(sums + j * t->down + v * pitch, sum[j * kind.cols + v]);
+                V(store)(sums + j * t->down + v * pitch, K(step_reorder)(sum[j * kind.cols + v]));
         if (bias)
-            V(store)(bias + i * pitch, sum[kind.rows * kind.cols]);
+            V(store)(bias + i * pitch, K(step_reorder)(sum[kind.rows * kind.cols]));
     }
 }
 
@@ -185,6 +215,7 @@ static K(gradient_fn) *K(step_kernel)(int64_t rows, int64_t cols, int64_t lines)
     return kernels[rows == 5 ? 3 : rows - 1][cols - 1][lines - 1];
 }
 
+#undef STEP_WOVEN
 #undef ENTRIES
 #undef EACH
 #undef ENTRY

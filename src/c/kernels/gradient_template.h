@@ -14,6 +14,12 @@
 /* Whether a tile finds place in the registers, with rows of dy of so many vectors, its bias, two cells and masks. */
 #define GRADIENT_FITS(rows, cols, blocks) ((rows) * ((cols) + (blocks)) + 4 <= REGISTERS)
 
+/* Cells that gradient_step_template.h reads in front of a tile of three columns. */
+#define GRADIENT_FRONT (REGISTERS < 32)
+
+/* The bytes of planes that stay in the nearest cache. */
+#define GRADIENT_NEAR 28672
+
 /* Blocks of LANES columns at the two ends of a row that reach beyond the line, and the last one. */
 #define GRADIENT_ENDS (2 * CGC_GRADIENT_BEYOND / LANES + 1)
 
@@ -63,12 +69,12 @@ static ALWAYS_INLINE void K(gradient_vector)(const K(gradient_tile) *t, const K(
     }
     if (first == 0 && kind.bias)
         sum[kind.rows * kind.cols] = V(add)(sum[kind.rows * kind.cols], factor[0]);
-    if (first == 0 && t->s->ahead) {
+    if (first == 0 && REGISTERS >= 32 && t->s->ahead) {
         PREFETCH(dy + p + t->s->dy_plane);
         PREFETCH(x + p + t->s->x_plane);
     }
     UNROLL for (int v = 0; v < kind.cols; v++) {
-        const REAL *from = x + p + t->off[v];
+        const REAL *from = x + t->off[v] + p;
         K(gradient_products)(kind, first, last, v, factor,
                              end ? V(load_span)(end->span[v], from, V(keep)(end->fill)) : V(load)(from), sum);
     }
@@ -99,7 +105,7 @@ static ALWAYS_INLINE void K(gradient_short_line)(const K(gradient_tile) *t, cons
         UNROLL for (int v = 0; v < kind.cols; v++) {
             const REAL *from = x + t->off[v];
             K(gradient_products)(kind, first, last, v, factor,
-                                 end ? V(load_span)(end->span[v], from, V(zero)()) : V(load)(from), sum);
+                                 end ? V(load_span_or_zero)(end->span[v], from) : V(load)(from), sum);
         }
     }
 }
@@ -116,6 +122,11 @@ static ALWAYS_INLINE void K(gradient_line)(const K(gradient_tile) *t, const K(gr
     const REAL *x = line == CGC_CONSTANT_LINE ? t->s->constant_line : plane + line;
     dy += k * t->s->dy_row;
     int64_t block = 0, p = t->h * WIDTH;
+    if (first == 0 && REGISTERS < 32 && t->s->ahead)
+        for (int64_t at = p; at < t->s->cols; at += LANES) {
+            PREFETCH(dy + at + t->s->dy_plane);
+            PREFETCH(x + at + t->s->x_plane);
+        }
     for (; block < t->left; block++, p += LANES)
         K(gradient_vector)(t, kind, first, last, ends++, x, dy, p, sum);
     for (; block < t->right; block++, p += LANES)
@@ -202,7 +213,9 @@ typedef void K(gradient_fn)(const K(gradient_tile) *t);
         const int bias = GRADIENT_FITS(rows, cols, 1), held = blocks == 1 || GRADIENT_FITS(rows, cols, blocks); \
         K(gradient_planes)(t, (K(gradient_kind)){rows, cols, bias, blocks, held}); \
     }
-#define HELD(name, rows, cols, blocks) GRADIENT_FITS(rows, cols, blocks) ? K(name##_##rows##cols) : NULL
+/* Where there are 16 registers, few tiles would fit, but a loop over so few blocks costs more than loads. */
+#define HELD(name, rows, cols, blocks) \
+    (REGISTERS < 32 || GRADIENT_FITS(rows, cols, blocks)) ? K(name##_##rows##cols) : NULL
 #ifdef STENCIL_SHORT
 #define KERNEL(rows, cols) \
     ONE(gradient_1_##rows##cols, rows, cols, 1) \
@@ -294,6 +307,7 @@ static void K(gradient_biases)(const cgc_gradient *s, int64_t h) {
 /* Which kernel a tile has: 0 .. GRADIENT_BLOCKS-1 for one block more of short rows, GRADIENT_BLOCKS for any. */
 static int64_t K(gradient_kind_of)(const K(gradient_tile) *t) {
     if (t->skew > 1 || t->s->constant != 0 || t->blocks > GRADIENT_BLOCKS) return GRADIENT_BLOCKS;
+    if (LANES > WIDTH && t->blocks > 2 && t->left == 0 && t->right == t->blocks) return GRADIENT_BLOCKS; /* no ends */
     return t->blocks <= 2 || (t->left <= 1 && t->right >= t->blocks - 1) ? t->blocks - 1 : GRADIENT_BLOCKS;
 }
 
@@ -306,15 +320,19 @@ static void K(gradient_tiles)(const cgc_gradient *s, int64_t common, int64_t h) 
     const int64_t rooms = together * (1 + s->rows / skew), wide = s->step_w == 1 ? GRADIENT_MOST : 3;
     K(gradient_tile) t = {.s = s, .step = s->step, .skew = skew, .h = h, .down = classes * s->kw * s->pitch};
     t.bias = s->bias ? (REAL *)s->bias + h * WIDTH : NULL;
-    t.blocks = (s->cols + LANES - 1) / LANES;
+    t.blocks = (s->cols - h * WIDTH + LANES - 1) / LANES;
     for (int64_t v = 0, cols; v < s->kw; v += cols) {
         cols = K(gradient_cut)(s->kw - v, wide);
         t.off = s->off + v;
-        const int64_t before = -t.off[0], last = t.off[s->step_w == 1 ? cols - 1 : cols == 3];
-        const int64_t whole = s->width > last ? (s->width - last) / span : 0;
+        /* Cells before the line that the first vector wants, and those behind it up to the line's end. */
+        const int64_t at = s->step_w * h * WIDTH, last = t.off[s->step_w == 1 ? cols - 1 : cols == 3] + at;
+        const int64_t front = s->step_w == 2 && cols == 3 ? GRADIENT_FRONT : 0, before = front - t.off[0] - at;
+        const int64_t behind = s->width - last - s->step_w * WIDTH, full = s->cols - (h + 1) * WIDTH;
+        const int64_t whole = behind >= 0 ? behind / span + 1 : 0;
         t.left = before <= 0 ? 0 : (before + span - 1) / span;
         t.left = t.left < t.blocks ? t.left : t.blocks;
-        t.right = whole < s->cols / LANES ? whole : s->cols / LANES;
+        t.right = full >= 0 ? full / LANES + 1 : 0;
+        t.right = whole < t.right ? whole : t.right;
         t.right = t.right > t.left ? t.right : t.left;
         for (int64_t u0 = 0; u0 < classes && u0 < s->kh; u0++)
             for (int64_t u = u0, rows; u < s->kh; u += rows * classes) {
@@ -348,7 +366,8 @@ static void K(gradient_clear)(const cgc_gradient *s, int64_t h) {
         V(store)(bias + i * s->pitch, V(zero)());
 }
 
-static void K(gradient_run)(const cgc_gradient *s) {
+/* All vectors of each block. */
+static void K(gradient_parts)(const cgc_gradient *s) {
     const int64_t common = K(gradient_common)(s->step, s->dilation);
     for (int64_t h = 0; h * WIDTH < s->pitch; h++)
         if (h * WIDTH < s->cols)
@@ -357,20 +376,22 @@ static void K(gradient_run)(const cgc_gradient *s) {
             K(gradient_clear)(s, h);
 }
 
-/* y[p < count] += the sums of parts * WIDTH lanes. */
-static ALWAYS_INLINE void K(join_all)(REAL *y, const REAL *acc, const int parts, int64_t count) {
-    const ptrdiff_t pitch = parts * WIDTH;
-    int64_t p = 0;
-    for (; p + WIDTH <= count; p += WIDTH)
-        V(store)(y + p, V(add)(V(load)(y + p), K(join_outputs)(acc + p * pitch, parts, WIDTH, pitch)));
-    if (p < count) {
-        const MASK mask = V(first)(count - p);
-        REAL last[WIDTH * LANES];
-        memset(last, 0, sizeof last);
-        memcpy(last, acc + p * pitch, (size_t)((count - p) * pitch) * sizeof(REAL));
-        V(store_first)(mask, y + p, V(add)(V(load_first)(mask, y + p), K(join_outputs)(last, parts, WIDTH, pitch)));
+/* Where a plane is gone through several times, a few of them at a time, which stay in the nearest cache. */
+static void K(gradient_run)(const cgc_gradient *s) {
+    const int64_t plane = s->rows * (s->cols + s->step * s->width) * (int64_t)sizeof(REAL);
+    const int64_t fit = GRADIENT_NEAR / plane > 1 ? GRADIENT_NEAR / plane : 1;
+    cgc_gradient part = *s;
+    for (int64_t left = s->planes; left > 0; left -= part.planes) {
+        part.planes = LANES > WIDTH && fit < left ? fit : left;
+        K(gradient_parts)(&part);
+        part.x = (const REAL *)part.x + part.planes * s->x_plane;
+        part.dy = (const REAL *)part.dy + part.planes * s->dy_plane;
+        part.sums = (REAL *)part.sums + part.planes * s->kh * s->kw * s->pitch;
+        if (part.bias) part.bias = (REAL *)part.bias + part.planes * s->pitch;
     }
 }
 
 #undef GRADIENT_FITS
+#undef GRADIENT_FRONT
+#undef GRADIENT_NEAR
 #undef GRADIENT_ENDS

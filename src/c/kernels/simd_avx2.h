@@ -130,6 +130,7 @@ typedef mask_f32 span_f32;
 static inline span_f32 between_f32(int64_t from, int64_t to) {
     return _mm256_andnot_si256(first_f32(from), first_f32(to));
 }
+static inline vec_f32 load_span_or_zero_f32(span_f32 s, const float *p) { return load_first_f32(s, p); }
 static inline vec_f32 load_span_f32(span_f32 s, const float *p, vec_f32 fill) {
     return _mm256_blendv_ps(fill, load_first_f32(s, p), _mm256_castsi256_ps(s));
 }
@@ -230,6 +231,7 @@ typedef mask_f64 span_f64;
 static inline span_f64 between_f64(int64_t from, int64_t to) {
     return _mm256_andnot_si256(first_f64(from), first_f64(to));
 }
+static inline vec_f64 load_span_or_zero_f64(span_f64 s, const double *p) { return load_first_f64(s, p); }
 static inline vec_f64 load_span_f64(span_f64 s, const double *p, vec_f64 fill) {
     return _mm256_blendv_pd(fill, load_first_f64(s, p), _mm256_castsi256_pd(s));
 }

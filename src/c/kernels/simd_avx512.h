@@ -100,6 +100,9 @@ static inline span_f32 between_f32(int64_t from, int64_t to) { return (span_f32)
 static inline vec_f32 load_span_f32(span_f32 s, const float *p, vec_f32 fill) {
     return _mm512_mask_loadu_ps(fill, s, p);
 }
+static inline vec_f32 load_span_or_zero_f32(span_f32 s, const float *p) {
+    return load_span_f32(s, p, zero_f32());
+}
 static inline vec_f32 add_f32(vec_f32 a, vec_f32 b) { return _mm512_add_ps(a, b); }
 static inline vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return _mm512_fmadd_ps(a, b, c); }
 static inline int has_zero_f32(vec_f32 v) { return _mm512_cmp_ps_mask(v, zero_f32(), _CMP_EQ_OQ) != 0; }
@@ -184,6 +187,9 @@ typedef mask_f64 span_f64;
 static inline span_f64 between_f64(int64_t from, int64_t to) { return (span_f64)(first_f64(to) & ~first_f64(from)); }
 static inline vec_f64 load_span_f64(span_f64 s, const double *p, vec_f64 fill) {
     return _mm512_mask_loadu_pd(fill, s, p);
+}
+static inline vec_f64 load_span_or_zero_f64(span_f64 s, const double *p) {
+    return load_span_f64(s, p, zero_f64());
 }
 static inline vec_f64 add_f64(vec_f64 a, vec_f64 b) { return _mm512_add_pd(a, b); }
 static inline vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return _mm512_fmadd_pd(a, b, c); }

@@ -64,6 +64,9 @@ static const int32_t zipped_2[4] = {0, 2, 1, 3};
     static inline vec_##grade load_span_##grade(span_##grade s, const real *p, vec_##grade fill) { \
         return mm##_mask_loadu_##suffix(fill, s, p); \
     } \
+    static inline vec_##grade load_span_or_zero_##grade(span_##grade s, const real *p) { \
+        return load_span_##grade(s, p, zero_##grade()); \
+    } \
     static inline vec_##grade fma_##grade(vec_##grade a, vec_##grade b, vec_##grade c) { \
         return mm##_fmadd_##suffix(a, b, c); \
     } \

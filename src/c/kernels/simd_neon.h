@@ -115,6 +115,9 @@ static inline vec_f32 load_span_f32(span_f32 s, const float *p, vec_f32 fill) {
         lane[l] = p[l];
     return vld1q_f32(lane);
 }
+static inline vec_f32 load_span_or_zero_f32(span_f32 s, const float *p) {
+    return load_span_f32(s, p, zero_f32());
+}
 static inline vec_f32 add_f32(vec_f32 a, vec_f32 b) { return vaddq_f32(a, b); }
 static inline int has_zero_f32(vec_f32 v) { return vmaxvq_u32(vceqzq_f32(v)) != 0; }
 static inline vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return vfmaq_f32(c, a, b); }
@@ -209,6 +212,9 @@ static inline vec_f64 load_span_f64(span_f64 s, const double *p, vec_f64 fill) {
     for (int64_t l = s.from; l < s.to; l++)
         lane[l] = p[l];
     return vld1q_f64(lane);
+}
+static inline vec_f64 load_span_or_zero_f64(span_f64 s, const double *p) {
+    return load_span_f64(s, p, zero_f64());
 }
 static inline vec_f64 add_f64(vec_f64 a, vec_f64 b) { return vaddq_f64(a, b); }
 static inline int has_zero_f64(vec_f64 v) { return vmaxvq_u32(vreinterpretq_u32_u64(vceqzq_f64(v))) != 0; }

@@ -28,6 +28,7 @@
  *   pick2_(i, m, a, b, fill)   the same of a, b one behind the other
  *   span_, between_(a, b)      a choice of lanes, a <= l < b; a and b may be anything
  *   load_span_(s, p, fill)     the chosen lanes; the others are those of fill, and their memory is not touched
+ *   load_span_or_zero_(s, p)   the same with zeros
  *   clamp_(v, lo, hi)          t = lo > v ? lo : v; hi < t ? hi : t
  *   has_zero_(v)               whether a lane is 0 or -0
  *
@@ -113,6 +114,7 @@ static inline float pick2_f32(int32_t i, int m, float a, float b, float fill) { 
 typedef int span_f32;
 static inline int between_f32(int64_t from, int64_t to) { return from <= 0 && to > 0; }
 static inline float load_span_f32(int s, const float *p, float fill) { return s ? *p : fill; }
+static inline float load_span_or_zero_f32(int s, const float *p) { return s ? *p : 0; }
 static inline float add_f32(float a, float b) { return a + b; }
 static inline int has_zero_f32(float v) { return v == 0; }
 static inline float clamp_f32(float v, float lo, float hi) {
@@ -176,6 +178,7 @@ static inline double pick2_f64(int32_t i, int m, double a, double b, double fill
 typedef int span_f64;
 static inline int between_f64(int64_t from, int64_t to) { return from <= 0 && to > 0; }
 static inline double load_span_f64(int s, const double *p, double fill) { return s ? *p : fill; }
+static inline double load_span_or_zero_f64(int s, const double *p) { return s ? *p : 0; }
 static inline double add_f64(double a, double b) { return a + b; }
 static inline int has_zero_f64(double v) { return v == 0; }
 static inline double clamp_f64(double v, double lo, double hi) {
