@@ -16,11 +16,12 @@ static double reduced(bench *t, const cgc_reduction *c, int64_t j, int64_t i) {
     for (int64_t r = 0; r < c->rows; r++)
         for (int64_t p = 0; p < (c->cols + lanes - 1) / lanes * lanes; p++) {
             double *sum = &lane[p % lanes];
-            const int64_t a = c->a_row[r] + j * c->a_m + p * c->a_col;
+            const int64_t a = c->a_row[r] + j * c->a_m + p % lanes * c->a_col + p / lanes * c->a_next;
+            const int64_t b = p % lanes * c->b_col + p / lanes * c->b_next;
             if (p >= c->cols)
                 *sum = multiply_add(t->dtype, t->kernels->fused, 0, 0, *sum);
             else if (c->b)
-                *sum = chain(t, *sum, c->a, a, c->b, c->off[i] + c->b_row[r] + p * c->b_col);
+                *sum = chain(t, *sum, c->a, a, c->b, c->off[i] + c->b_row[r] + b);
             else
                 *sum = multiply_add(t->dtype, t->kernels->fused, get(t->dtype, c->a, a), 1, *sum);
         }
@@ -35,9 +36,20 @@ static int64_t draw_rows(bench *t, int64_t rows, int64_t extent, ptrdiff_t *row)
     return room + extent;
 }
 
+/* Where the last of so many columns lies. */
+static int64_t last_column(int64_t lanes, int64_t cols, int64_t col, int64_t next) {
+    int64_t last = 0;
+    for (int64_t p = 0; p < cols; p++) {
+        const int64_t at = p % lanes * col + p / lanes * next;
+        last = at > last ? at : last;
+    }
+    return last;
+}
+
 static void test_reduce_of(bench *t, int by_outputs, int64_t m, int64_t k, int64_t rows, int64_t cols, int ones) {
     ptrdiff_t a_row[ROWS], b_row[ROWS];
-    const int64_t width = t->kernels->width, wide = by_outputs ? (m + width - 1) / width * width : m;
+    const int64_t lanes = t->kernels->lanes, width = t->kernels->width;
+    const int64_t wide = by_outputs ? (m + width - 1) / width * width : m;
     cgc_ahead ahead = {.runs = 0};
     if (rng_chance(&t->random, 50)) { /* any addresses, which are not touched */
         ahead.runs = 2;
@@ -52,8 +64,11 @@ static void test_reduce_of(bench *t, int by_outputs, int64_t m, int64_t k, int64
         c.a_m = 1;
         c.a_col = (ptrdiff_t)(wide + rng_range(&t->random, 0, 3));
         c.b_col = (ptrdiff_t)rng_range(&t->random, 1, 3);
+        c.a_next = (ptrdiff_t)rng_range(&t->random, 0, 2) * lanes / 2 * c.a_col;
+        c.b_next = (ptrdiff_t)rng_range(&t->random, 0, 2) * lanes / 2 * c.b_col;
     } else {
         c.a_col = c.b_col = 1;
+        c.a_next = c.b_next = lanes;
         c.a_m = (ptrdiff_t)rng_range(&t->random, 0, cols + 3);
     }
     c.y_m = (ptrdiff_t)(c.k + rng_range(&t->random, 0, 3));
@@ -61,8 +76,8 @@ static void test_reduce_of(bench *t, int by_outputs, int64_t m, int64_t k, int64
     CASE(t, "reduce_%s m=%lld k=%lld rows=%lld cols=%lld ones=%d", by_outputs ? "outputs" : "pixels", (long long)m,
          (long long)k, (long long)rows, (long long)cols, ones);
     const int some = m > 0 && rows > 0 && cols > 0;
-    const int64_t a_extent = (cols - 1) * c.a_col + (by_outputs ? wide : (m - 1) * c.a_m + 1);
-    const int64_t b_extent = draw_offsets(t, c.k, (cols - 1) * c.b_col + 1);
+    const int64_t a_extent = last_column(lanes, cols, c.a_col, c.a_next) + (by_outputs ? wide : (m - 1) * c.a_m + 1);
+    const int64_t b_extent = draw_offsets(t, c.k, last_column(lanes, cols, c.b_col, c.b_next) + 1);
     c.a = operand(t, A, some ? draw_rows(t, rows, a_extent, a_row) : 0);
     c.b = operand(t, B, some ? draw_rows(t, rows, b_extent, b_row) : 0);
     if (ones) c.b = NULL, c.b_row = NULL, c.off = NULL;

@@ -1,31 +1,48 @@
 /* Where the terms of a chunk are read, see chunk_source.h. */
 #include "chunk_source.h"
 
+enum { FEW_PIXELS = 512 }; /* of a chunk: any order of them stays in a near cache */
+
 /* What is booked for `elements`, at most `most`, of which a whole problem would have `all`. */
 static int64_t booked(int64_t elements, int64_t most, double all) {
     return cgc_max(elements, all < (double)most ? (int64_t)all : most);
 }
 
-cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, int64_t images, int64_t groups, cgc_source_kind wanted,
-                                     int64_t most) {
+/*
+ * Row after row; or class after class, so that each is read in one go, where there are more pixels than few and a
+ * class is not read in a few long vectors.
+ */
+static cgc_lay lay_of(const cgc_kernels *kernels, int64_t rows, int64_t cols) {
+    const int64_t lanes = kernels->lanes, each = cgc_ceil_div(cols, lanes);
+    if (kernels->width == lanes || rows * cols <= FEW_PIXELS) return (cgc_lay){cols, 1, lanes};
+    return (cgc_lay){each, rows * each, 1};
+}
+
+cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, const cgc_kernels *kernels, int64_t images,
+                                     int64_t groups, cgc_source_kind wanted, int64_t most) {
     const cgc_chunks cut = cgc_cut_of(images, c->rows, c->cols);
     const int64_t taps = c->ku * c->kv;
-    cgc_chunk_source s = {.kind = CGC_IN_PLACE, .col = c->c_j * c->source.col};
+    cgc_chunk_source s = {.kind = CGC_IN_PLACE, .col = c->c_j * c->source.col,
+                          .next = kernels->lanes * c->c_j * c->source.col};
     s.rows = cgc_min(cut.rows, images * c->rows);
     s.pixels = cgc_max(1, s.rows * cut.cols);
     s.terms = cgc_min(CGC_CHUNK_TERMS, c->planes * taps);
     const double all_pixels = (double)images * (double)c->rows * (double)c->cols;
-    s.booked_pixels = all_pixels < CGC_MAX_PIXELS ? cgc_max(s.pixels, (int64_t)all_pixels) : CGC_MAX_PIXELS;
+    s.lay = lay_of(kernels, s.rows, cut.cols);
+    s.laid = s.lay.col == 1 ? s.pixels : cgc_min(cut.cols, kernels->lanes) * s.lay.col;
+    s.booked_pixels = all_pixels < CGC_MAX_PIXELS ? cgc_max(s.laid, (int64_t)all_pixels) : CGC_MAX_PIXELS;
     if (wanted == CGC_IN_PLACE) return s;
     if (wanted == CGC_LAID_OUT) {
         s.kind = CGC_LAID_OUT;
         s.terms = cgc_max(1, cgc_min(s.terms, most / s.booked_pixels));
-        s.col = (ptrdiff_t)s.terms;
-        s.booked = booked(s.terms * s.pixels, most, all_pixels * (double)c->planes);
+        s.col = (ptrdiff_t)(s.terms * s.lay.col);
+        s.next = (ptrdiff_t)(s.terms * s.lay.next);
+        s.booked = booked(s.terms * s.laid, most, all_pixels * (double)c->planes);
         return s;
     }
 
     s.col = 1;
+    s.next = kernels->lanes;
     if (cgc_sheet_serves(c) && taps <= CGC_CHUNK_TERMS) {
         cgc_correlation one = *c;
         one.planes = 1;
@@ -104,19 +121,29 @@ static void gather_terms(const cgc_chunk_source *s, const cgc_kernels *kernels, 
     ready->base = memory;
 }
 
-void cgc_chunk_lay_out(const cgc_pixels *x, const cgc_kernels *kernels, cgc_chunk chunk, int64_t planes, char *y,
-                       int64_t pitch, ptrdiff_t *y_row) {
-    const int64_t cols = chunk.col1 - chunk.col0;
+/* Neighbouring pixels from `from` on. */
+static void lay_pixels(const cgc_pixels *x, const cgc_kernels *kernels, const char *from, int64_t count,
+                       int64_t planes, char *y, ptrdiff_t pitch) {
+    if (x->plane == 1)
+        kernels->lines(count, planes, from, x->col, 1, y, pitch, 0, 1, 0);
+    else
+        kernels->transpose(planes, count, from, x->plane, y, pitch);
+}
+
+void cgc_chunk_lay_out(const cgc_lay *lay, const cgc_pixels *x, const cgc_kernels *kernels, cgc_chunk chunk,
+                       int64_t planes, char *y, int64_t pitch, ptrdiff_t *y_row) {
+    const int64_t cols = chunk.col1 - chunk.col0, together = lay->col == 1 ? cols : kernels->lanes;
     for (int64_t r = chunk.row0, rows; r < chunk.row1; r += rows) {
-        const int64_t at = (r - chunk.row0) * cols * pitch;
+        const int64_t at = (r - chunk.row0) * lay->row * pitch;
         const char *from = cgc_at(x->at, r / x->rows * x->n + r % x->rows * x->row + chunk.col0 * x->col, x->size);
         /* Rows that lie one behind the other go together. */
-        rows = x->row == cols * x->col ? cgc_min(x->rows - r % x->rows, chunk.row1 - r) : 1;
-        for (int64_t l = 0; l < rows; l++) *y_row++ = (ptrdiff_t)(at + l * cols * pitch);
-        if (x->plane == 1)
-            kernels->lines(rows * cols, planes, from, x->col, 1, cgc_at(y, at, x->size), (ptrdiff_t)pitch, 0, 1, 0);
-        else
-            kernels->transpose(planes, rows * cols, from, x->plane, cgc_at(y, at, x->size), (ptrdiff_t)pitch);
+        const int one = lay->col == 1 && lay->row == cols && x->row == cols * x->col;
+        rows = one ? cgc_min(x->rows - r % x->rows, chunk.row1 - r) : 1;
+        for (int64_t l = 0; l < rows; l++) *y_row++ = (ptrdiff_t)(at + l * lay->row * pitch);
+        for (int64_t p = 0; p < cols; p += together)
+            lay_pixels(x, kernels, cgc_at(from, p * x->col, x->size),
+                       one ? rows * cols : cgc_min(together, cols - p), planes,
+                       cgc_at(y, at + p / kernels->lanes * lay->next * pitch, x->size), (ptrdiff_t)(lay->col * pitch));
     }
 }
 
@@ -127,7 +154,7 @@ static void lay_out(const cgc_chunk_source *s, const cgc_kernels *kernels, const
     const ptrdiff_t size = c->source.size;
     const cgc_pixels pixels = {cgc_at(x, terms->k0 * c->s_plane, size), c->rows, x_n, c->r_i * c->source.row,
                                c->c_j * c->source.col, c->s_plane, size};
-    cgc_chunk_lay_out(&pixels, kernels, chunk, terms->k, memory, s->terms, ready->row);
+    cgc_chunk_lay_out(&s->lay, &pixels, kernels, chunk, terms->k, memory, s->terms, ready->row);
     for (int64_t k = 0; k < terms->k; k++) ready->off[k] = (ptrdiff_t)k;
     ready->base = memory;
 }

@@ -13,13 +13,20 @@ enum { CGC_CHUNK_TERMS = 2048 }; /* the most that are ready at a time */
 
 typedef enum cgc_source_kind { CGC_IN_PLACE, CGC_IN_SHEETS, CGC_LAID_OUT, CGC_BY_TERMS } cgc_source_kind;
 
+/* How pixels of a chunk are laid out: how many pixels it is from row to row, and from column to column as below. */
+typedef struct cgc_lay {
+    int64_t row, col, next;
+} cgc_lay;
+
 typedef struct cgc_chunk_source {
     cgc_source_kind kind;
     int64_t terms;   /* of a group that can be ready at a time; of sheets, those of whole planes */
     int64_t rows;    /* of a chunk, at most */
     int64_t pixels;  /* the same */
+    cgc_lay lay;     /* of pixels that are laid out, */
+    int64_t laid;    /* for which there must be room for so many */
     int64_t booked_pixels; /* at least as many, and the same for all large images */
-    ptrdiff_t col;   /* from output column to output column */
+    ptrdiff_t col, next; /* from output column to output column, and to the one that is a vector's lanes behind it */
     cgc_sheet sheet; /* of one plane */
     int64_t image;   /* elements of an image's sheet */
     int64_t booked;  /* elements of the memory; the same for all large images */
@@ -30,8 +37,8 @@ typedef struct cgc_chunk_source {
  * CGC_IN_SHEETS; then, if groups > 1, all terms of so many groups are held, or the kind is another. Memory, or what is
  * read in place again and again, is `most` elements, if not a single term takes more.
  */
-cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, int64_t images, int64_t groups, cgc_source_kind wanted,
-                                     int64_t most);
+cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, const cgc_kernels *kernels, int64_t images,
+                                     int64_t groups, cgc_source_kind wanted, int64_t most);
 
 /* Images of `rows` rows of which either columns or planes are neighbours; from image to image n, row to row ... */
 typedef struct cgc_pixels {
@@ -40,16 +47,19 @@ typedef struct cgc_pixels {
     ptrdiff_t n, row, col, plane, size;
 } cgc_pixels;
 
-/* Planes of a chunk, pixel by pixel, row after row: plane p of pixel e to y[e*pitch + p]. y_row: where rows begin. */
-void cgc_chunk_lay_out(const cgc_pixels *x, const cgc_kernels *kernels, cgc_chunk chunk, int64_t planes, char *y,
-                       int64_t pitch, ptrdiff_t *y_row);
+/* Planes of a chunk, pixel by pixel: plane p of pixel e to y[e*pitch + p]. y_row: where rows begin. */
+void cgc_chunk_lay_out(const cgc_lay *lay, const cgc_pixels *x, const cgc_kernels *kernels, cgc_chunk chunk,
+                       int64_t planes, char *y, int64_t pitch, ptrdiff_t *y_row);
 
 /* What is read: terms k0 .. k0+k-1 of groups g .. g+groups-1; if groups > 1, all terms. */
 typedef struct cgc_chunk_terms {
     int64_t g, groups, k0, k;
 } cgc_chunk_terms;
 
-/* Where it is ready: term i of group q at row r, column p is element off[i] + row[r] + p*col + q*group. */
+/*
+ * Where it is ready: term i of group q at row r, column p is element
+ * off[i] + row[r] + p%lanes*col + p/lanes*next + q*group.
+ */
 typedef struct cgc_chunk_ready {
     const char *base;
     ptrdiff_t *row, *off; /* room for `rows` and `terms` */

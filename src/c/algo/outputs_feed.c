@@ -49,7 +49,7 @@ static division division_of(const cgc_geometry *s, const cgc_kernels *kernels) {
     const int64_t width = kernels->width, taps = s->kh * s->kw, whole = cgc_ceil_div(s->f, width) * width;
     const int64_t totals = TOTAL_BYTES / s->size;
     division d = {.vector = cgc_min(2 * width, whole)};
-    d.source = cgc_chunk_source_of(&c, s->n, 1, wanted(s), SHEET_BYTES / s->size);
+    d.source = cgc_chunk_source_of(&c, kernels, s->n, 1, wanted(s), SHEET_BYTES / s->size);
     const int64_t most = cgc_max(d.vector, DY_BYTES / s->size / d.source.booked_pixels);
     /* Calls of a block: no more than leave the totals of a plane. */
     const int64_t held = cgc_min(most, totals / (taps + 1)) / d.vector;
@@ -67,7 +67,7 @@ static division division_of(const cgc_geometry *s, const cgc_kernels *kernels) {
     d.dy = d.off + cgc_round_up((size_t)cgc_min(s->cg * taps, CGC_CHUNK_TERMS) * sizeof(ptrdiff_t));
     /* What is booked is the same for all large images. */
     const int64_t pitch = cgc_ceil_div(d.wide, d.vector) * d.vector;
-    const int64_t dy = cgc_max(pitch * d.source.pixels,
+    const int64_t dy = cgc_max(pitch * d.source.laid,
                                cgc_min(DY_BYTES / s->size, (whole + d.vector) * d.source.booked_pixels));
     d.cells = d.dy + cgc_round_up((size_t)(dy * s->size));
     d.end = d.cells + cgc_round_up((size_t)(d.source.booked * s->size));
@@ -76,14 +76,14 @@ static division division_of(const cgc_geometry *s, const cgc_kernels *kernels) {
 }
 
 /* Lays out dy of filters m0 .. m0+m-1 of the group, `wide` of them at each pixel. */
-static void lay_out(const cgc_weight_block *block, cgc_chunk chunk, int64_t m0, int64_t m, int64_t wide, char *to,
-                    ptrdiff_t *a_row) {
+static void lay_out(const cgc_chunk_source *source, const cgc_weight_block *block, cgc_chunk chunk, int64_t m0,
+                    int64_t m, int64_t wide, char *to, ptrdiff_t *a_row) {
     const cgc_run *run = block->run;
     const cgc_geometry *s = run->geometry;
     const char *dy = cgc_at(run->y, block->g * block->c.d_group + m0 * s->yc, s->size);
     const cgc_pixels pixels = {dy, s->oh, s->yn, s->yh, s->yw, s->yc, s->size};
-    if (m < wide) run->kernels->fill(to, 0, (chunk.row1 - chunk.row0) * (chunk.col1 - chunk.col0) * wide);
-    cgc_chunk_lay_out(&pixels, run->kernels, chunk, m, to, wide, a_row);
+    if (m < wide) run->kernels->fill(to, 0, source->laid * wide);
+    cgc_chunk_lay_out(&source->lay, &pixels, run->kernels, chunk, m, to, wide, a_row);
 }
 
 static void feed_chunk(const cgc_weight_block *block, cgc_chunk chunk, char *memory) {
@@ -93,8 +93,10 @@ static void feed_chunk(const cgc_weight_block *block, cgc_chunk chunk, char *mem
     cgc_chunk_ready ready = {.row = (ptrdiff_t *)(memory + d.row), .off = (ptrdiff_t *)(memory + d.off)};
     cgc_chunk_terms terms = {block->g, 1, block->k0, 0};
     cgc_reduction call = {.rows = chunk.row1 - chunk.row0, .cols = chunk.col1 - chunk.col0, .a_m = 1,
-                          .a_row = (ptrdiff_t *)(memory + d.a_row), .a_col = (ptrdiff_t)d.vector,
-                          .b_col = d.source.col, .fresh = block->fresh, .ahead = block->ahead};
+                          .a_row = (ptrdiff_t *)(memory + d.a_row),
+                          .a_col = (ptrdiff_t)(d.source.lay.col * d.vector), .b_col = d.source.col,
+                          .a_next = (ptrdiff_t)(d.source.lay.next * d.vector), .b_next = d.source.next,
+                          .fresh = block->fresh, .ahead = block->ahead};
     for (int64_t done = 0; done < block->k; done += terms.k) {
         terms.k0 = block->k0 + done;
         terms.k = cgc_min(d.source.terms, block->k - done);
@@ -103,11 +105,11 @@ static void feed_chunk(const cgc_weight_block *block, cgc_chunk chunk, char *mem
         call.b_row = ready.row;
         call.off = ready.off;
         for (int64_t m = 0; m < block->m; m += d.vector) {
-            char *dy = cgc_at(memory + d.dy, m * d.source.pixels, s->size);
+            char *dy = cgc_at(memory + d.dy, m * d.source.laid, s->size);
             call.m = cgc_min(d.vector, block->m - m);
             call.a = dy;
             if (done == 0)
-                lay_out(block, chunk, block->m0 + m, call.m, d.vector, dy, (ptrdiff_t *)(memory + d.a_row));
+                lay_out(&d.source, block, chunk, block->m0 + m, call.m, d.vector, dy, (ptrdiff_t *)(memory + d.a_row));
             call.k = terms.k;
             call.b = ready.base;
             call.y = cgc_at(block->weight, m * block->w_m + done, s->size);

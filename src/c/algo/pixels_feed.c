@@ -42,11 +42,11 @@ static division division_of(const cgc_geometry *s, const cgc_kernels *kernels) {
     /* Channels that are neighbours are turned a whole vector at a time. */
     if (!in_place && !d.in_rows && s->yc == 1 && s->xc == 1 && s->f * (terms + 1) <= totals)
         d.groups = cgc_min(s->g, cgc_ceil_div(kernels->width, cgc_min(s->cg, s->f)));
-    d.source = cgc_chunk_source_of(&c, s->n, d.groups, wanted, most);
+    d.source = cgc_chunk_source_of(&c, kernels, s->n, d.groups, wanted, most);
     while (d.groups > 1 && (d.source.kind != CGC_IN_SHEETS || d.groups * s->f * d.source.booked_pixels > most ||
                             d.groups * s->f * (terms + 1) > totals)) {
         d.groups--;
-        d.source = cgc_chunk_source_of(&c, s->n, d.groups, wanted, most);
+        d.source = cgc_chunk_source_of(&c, kernels, s->n, d.groups, wanted, most);
     }
 
     d.m = cgc_max(4, cgc_min(FILTERS, most / d.source.booked_pixels)) / 4 * 4;

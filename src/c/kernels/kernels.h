@@ -131,7 +131,7 @@ typedef struct cgc_ahead {
  * Products summed over pixels, for `reduce_pixels` and `reduce_outputs`. With j < m, i < k:
  *     y[j*y_m + i] += join of the lanes l < lanes, which are
  *         sum over r < rows, over p = l, l + lanes, l + 2*lanes ... < cols of
- *             a[a_row[r] + j*a_m + p*a_col] * b[off[i] + b_row[r] + p*b_col]
+ *             a[a_row[r] + j*a_m + l*a_col + p/lanes*a_next] * b[off[i] + b_row[r] + l*b_col + p/lanes*b_next]
  * each one chain from 0 on, and joined as by the kernel `join`. Where b is NULL, k is 1 and b counts as 1. Rows, each
  * rounded up to whole CGC_MAX_LANES, have at most CGC_MAX_PIXELS columns together. If `fresh` is not 0, y counts as if
  * it were 0 before.
@@ -144,7 +144,7 @@ typedef struct cgc_reduction {
     int64_t m, k, rows, cols;
     const void *a, *b;
     const ptrdiff_t *a_row, *b_row, *off;
-    ptrdiff_t a_m, a_col, b_col;
+    ptrdiff_t a_m, a_col, b_col, a_next, b_next; /* next: to the column that is `lanes` behind */
     void *y;
     ptrdiff_t y_m;
     int fresh;
@@ -234,7 +234,7 @@ typedef struct cgc_kernels {
     void (*weave)(int64_t rows, int64_t cols, const void *x, ptrdiff_t x_pitch, ptrdiff_t phase, int64_t step,
                   void *y, ptrdiff_t y_pitch);
 
-    /* Products summed over pixels with vectors over pixels: a_col and b_col are 1. */
+    /* Products summed over pixels with vectors over pixels: a_col and b_col are 1, a_next and b_next `lanes`. */
     void (*reduce_pixels)(const cgc_reduction *reduction);
 
     /* The same with vectors over outputs: a_m is 1, m is at most 2 * width; a goes on to whole vectors. */

@@ -13,6 +13,8 @@ enum {
     K(reduce_most) = PRODUCT_PIXELS < 7 ? 2 * PRODUCT_PIXELS : 14, /* terms of a tile of one vector */
     K(reduce_called) = 16, /* cache lines that are called for with each group of classes: they fit beside one another */
     K(reduce_waiting) = 5, /* log2(LANES) + 1 */
+    K(reduce_together) = PRODUCT_PIXELS < 7 ? 8 : 1, /* tiles at a time that read the same class, at most, */
+    K(reduce_near) = 256,  /* if there are more pixels than so many */
     K(reduce_held) = 7,    /* offsets that fit the registers beside all else; others are read again at every step */
     /* Of a class: so many, or less, are summed two classes together; where registers are few that is too few terms. */
     K(reduce_few_pixels) = PRODUCT_PIXELS < 7 ? 0 : 40,
@@ -64,9 +66,9 @@ static void K(reduce_set_steps)(K(reduce_classes) *classes, const cgc_reduction 
         int64_t count = 0;
         for (int64_t r = 0; r < c->rows; r++)
             for (int64_t p = 0; p < most - !all; p++, count++) {
-                classes->step[all][count].a = (c->a_row[r] + p * LANES * c->a_col) * (ptrdiff_t)sizeof(REAL);
+                classes->step[all][count].a = (c->a_row[r] + p * c->a_next) * (ptrdiff_t)sizeof(REAL);
                 classes->step[all][count].b =
-                    c->b ? (c->b_row[r] + p * LANES * c->b_col) * (ptrdiff_t)sizeof(REAL) : 0;
+                    c->b ? (c->b_row[r] + p * c->b_next) * (ptrdiff_t)sizeof(REAL) : 0;
             }
         classes->steps[all] = count;
     }
@@ -136,18 +138,21 @@ static ALWAYS_INLINE void K(reduce_put)(const cgc_reduction *c, const REAL *sums
     }
 }
 
-/*
- * The sums of terms i .. i+terms-1 of `vectors` vectors of outputs, [term][vector][WIDTH], to the bottom of a stack.
- * `ones`: b is 1.
- */
+/* Groups of classes: group .. end-1. Their sums go on top of a stack, from which those before them are `down` apart. */
+typedef struct K(reduce_stack) {
+    const K(reduce_group) *group, *end;
+    REAL *top;
+    ptrdiff_t down;
+} K(reduce_stack);
+
+/* The sums of terms i .. i+terms-1 of `vectors` vectors of outputs, [term][vector][WIDTH]. `ones`: b is 1. */
 static ALWAYS_INLINE void K(reduce_outputs_tile)(const cgc_reduction *c, const K(reduce_classes) *classes,
                                                  const int vectors, const int terms, const int ones, int64_t i,
-                                                 REAL *stack) {
+                                                 const K(reduce_stack) *stack) {
     const int sums = terms * vectors;
     const ptrdiff_t *off = ones ? NULL : c->off + i;
-    REAL *top = stack;
-    for (int g = 0; g < classes->count; g++) {
-        const K(reduce_group) *group = &classes->group[g];
+    REAL *top = stack->top;
+    for (const K(reduce_group) *group = stack->group; group < stack->end; group++) {
         VEC sum[2 * PRODUCT_PIXELS];
         K(reduce_call)(c->ahead, K(reduce_called));
         if (group->count == 2 && 2 * sums <= 2 * PRODUCT_PIXELS)
@@ -156,14 +161,14 @@ static ALWAYS_INLINE void K(reduce_outputs_tile)(const cgc_reduction *c, const K
         else
             K(reduce_sum_group)(c, classes, group, 1, vectors, terms, ones, off, sum);
         for (int join = 0; join < group->joins; join++) {
-            top -= sums * WIDTH;
+            top -= stack->down;
             UNROLL for (int t = 0; t < sums; t++)
                 sum[t] = V(add)(sum[t], V(load)(top + t * WIDTH));
         }
         REFRESH(top);
         UNROLL for (int t = 0; t < sums; t++)
             V(store)(top + t * WIDTH, sum[t]);
-        top += sums * WIDTH;
+        top += stack->down;
     }
 }
 
@@ -174,7 +179,7 @@ static ALWAYS_INLINE void K(reduce_outputs_tile)(const cgc_reduction *c, const K
         break
 #define REDUCE_TILES(v) \
     static void K(reduce_outputs_##v)(const cgc_reduction *c, const K(reduce_classes) *classes, int64_t terms, \
-                                      int64_t i, REAL *stack) { \
+                                      int64_t i, const K(reduce_stack) *stack) { \
         switch (terms) { \
         case 0: K(reduce_outputs_tile)(c, classes, v, 1, 1, 0, stack); break; \
             REDUCE_TILE(v, 1); \
@@ -197,24 +202,43 @@ static ALWAYS_INLINE void K(reduce_outputs_tile)(const cgc_reduction *c, const K
 REDUCE_TILES(1)
 REDUCE_TILES(2)
 
-/* All terms of `vectors` vectors of outputs, those from `first` on; at most `most` terms at a time. */
+/*
+ * All terms of `vectors` vectors of outputs, those from `first` on; at most `most` terms at a time. Where the pixels of
+ * a class are all in different places, what one tile has read of them is read by some more before the next class.
+ */
 static void K(reduce_terms)(const cgc_reduction *all, const K(reduce_classes) *classes, int64_t first, int vectors,
                             int64_t most) {
-    static void (*const tile[])(const cgc_reduction *, const K(reduce_classes) *, int64_t, int64_t, REAL *) = {
+    static void (*const tile[])(const cgc_reduction *, const K(reduce_classes) *, int64_t, int64_t,
+                                const K(reduce_stack) *) = {
         K(reduce_outputs_1), K(reduce_outputs_2),
     };
     const int64_t tiles = all->b ? (all->k + most - 1) / most : 1;
+    const int far = all->b_col != 1 && all->rows * all->cols > K(reduce_near);
+    const int64_t together = far ? K(reduce_together) : 1;
     const int pitch = vectors * WIDTH;
-    REAL sums[2 * (2 * WIDTH + K(reduce_waiting) * PRODUCT_PIXELS) * WIDTH];
+    REAL sums[2 * (2 * WIDTH + K(reduce_waiting) * K(reduce_together) * PRODUCT_PIXELS) * WIDTH];
     int64_t ready = 0; /* terms in sums, which wait until there is a whole vector of them */
     REAL *y = (REAL *)all->y + first * all->y_m;
     cgc_reduction c = *all;
     c.a = (const REAL *)all->a + first;
     c.m = all->m - first < pitch ? all->m - first : pitch;
-    for (int64_t t = 0; t < tiles; t++) {
-        const int64_t i = c.k * t / tiles, terms = c.b ? c.k * (t + 1) / tiles - i : 0;
-        tile[vectors - 1](&c, classes, terms, i, sums + ready * pitch);
-        ready += terms ? terms : 1;
+    for (int64_t t0 = 0, t1; t0 < tiles; t0 = t1) {
+        t1 = tiles - t0 < together ? tiles : t0 + together;
+        const int64_t i0 = c.k * t0 / tiles, terms = c.b ? c.k * t1 / tiles - i0 : 1;
+        K(reduce_stack) stack = {.group = classes->group, .down = terms * pitch};
+        REAL *top = sums + ready * pitch;
+        const int step = t1 - t0 > 1 ? 1 : classes->count;
+        for (int g = 0; g < classes->count; g += step, top += stack.down) {
+            stack.group = classes->group + g;
+            stack.end = stack.group + step;
+            for (int64_t t = t0; t < t1; t++) {
+                const int64_t i = c.k * t / tiles;
+                stack.top = top + (i - i0) * pitch;
+                tile[vectors - 1](&c, classes, c.b ? c.k * (t + 1) / tiles - i : 0, i, &stack);
+            }
+            top -= classes->group[g].joins * stack.down;
+        }
+        ready += terms;
         const REAL *from = sums;
         for (; ready >= WIDTH; ready -= WIDTH, from += WIDTH * pitch, y += WIDTH)
             K(reduce_put)(&c, from, pitch, 1, WIDTH, y);
