@@ -89,7 +89,7 @@ static ALWAYS_INLINE void K(reduce_tile)(const cgc_reduction *c, const int m, co
         }
         UNROLL for (int t = 0; t < outputs; t++)
             V(store)(lanes.sum[h][t], sum[t]);
-        for (int t = outputs; t % WIDTH; t++)
+        UNROLL for (int t = outputs; t < (outputs + WIDTH - 1) / WIDTH * WIDTH; t++)
             V(store)(lanes.sum[h][t], V(zero)());
     }
     K(reduce_add)(c, &lanes, m, k ? k : 1, (REAL *)c->y + j * c->y_m + i);
