@@ -15,7 +15,7 @@ enum {
 };
 
 static const cgc_gradient_way *way_of(const cgc_geometry *s, const cgc_kernels *kernels) {
-    if (cgc_gradient_by_pixels.serves(s, kernels)) return &cgc_gradient_by_pixels;
+    if (cgc_gradient_by_pixels.serves(s, kernels) && !cgc_gradient_turns(s, kernels)) return &cgc_gradient_by_pixels;
     return cgc_gradient_by_lines.serves(s, kernels) ? &cgc_gradient_by_lines : NULL;
 }
 

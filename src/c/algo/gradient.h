@@ -37,6 +37,9 @@ static inline int cgc_gradient_is_far(const cgc_geometry *s) {
 /* Vectors over pixels: planes whose lines are read where they stand, or through a panel. */
 extern const cgc_gradient_way cgc_gradient_by_lines;
 
+/* Whether it turns channels that are neighbours into planes; then it is faster than the other way. */
+int cgc_gradient_turns(const cgc_geometry *s, const cgc_kernels *kernels);
+
 /* Vectors over channels, where these are neighbours and have one filter each. */
 extern const cgc_gradient_way cgc_gradient_by_pixels;
 

@@ -1,6 +1,7 @@
 /*
  * Channel-wise weight gradients with vectors over pixels: the lines of a plane are read where they stand, if cells
- * are neighbours and what lies beyond them is constant, else through a panel.
+ * are neighbours and what lies beyond them is constant, else through a panel. Where channels are neighbours instead,
+ * and vectors are short, a few of them are turned into planes first: that reads each cache line once.
  */
 #include "../platform/memory.h"
 #include "gradient.h"
@@ -17,18 +18,20 @@ enum {
      * are masked out, and that is slow in pages that were never written.
      */
     MARGIN = CGC_GRADIENT_BEYOND + CGC_MAX_LANES,
+    TURNED = 32768,     /* cells of x, and of dy, that are turned at a time, at most */
     REACH = 1024,       /* columns from the first to the last of a filter that reads lines where they stand, at most */
 };
 
 /* What the blocks of a run share. */
 typedef struct shared {
     cgc_correlation c;
-    int direct;      /* whether source lines are read where they stand; */
+    int direct;      /* whether source lines are read where they stand, or where they were turned to; */
+    int turned;      /* the latter: so many planes at a time */
     cgc_panel panel; /* if not */
     ptrdiff_t off[CGC_PANEL_TERMS];
 } shared;
 
-/* The workspace: all that is shared, lines, a line of constants, panel, a copy of dy, sums, their bias. */
+/* The workspace: all that is shared, lines, a line of constants, panel or turned x, a copy of dy, sums, their bias. */
 typedef struct parts {
     size_t lines, constants, panel, dy, sums, bias, end;
 } parts;
@@ -37,10 +40,38 @@ static int64_t taps_of(const cgc_geometry *s) { return s->kh * s->kw; }
 
 static int64_t reach_of(const cgc_correlation *c) { return (c->kv - 1) * c->c_v; }
 
-/* Whether source lines can be read where they stand. */
-static int is_direct(const cgc_geometry *s, const cgc_correlation *c) {
+/* The cells of a line that so many columns read, at most. */
+static int64_t width_of(const cgc_correlation *c, int64_t cols) {
+    return cgc_min(c->source.w, (cols - 1) * c->c_j + reach_of(c) + 1);
+}
+
+/* Source lines under so many rows. */
+static int64_t lines_of(const cgc_correlation *c, int64_t rows) {
+    return (rows - 1) * c->r_i + (c->ku - 1) * c->r_u + 1;
+}
+
+/*
+ * How many planes are turned at a time, a cache line of channels; 0: none. With a stride each cell is read less often,
+ * and turning gains nothing; nor where memory is far away.
+ */
+static int turned_planes(const cgc_geometry *s, const cgc_kernels *kernels) {
+    const cgc_correlation c = cgc_forward_correlation(s);
+    const int constant = s->mode == CGCONV_PAD_CONSTANT || !(s->pt || s->pb || s->pl || s->pr);
+    if (s->xw == 1 || s->xc != 1 || s->yc != 1 || s->f != 1 || !constant) return 0;
+    if (s->sw > 1 || cgc_gradient_is_far(s)) return 0;
+    if (kernels->width == 1 || kernels->width == kernels->lanes || s->oc < kernels->width || s->ow < 1) return 0;
+    int planes = CGC_ALIGN / (int)s->size;
+    const int64_t row = cgc_max(lines_of(&c, 1) * width_of(&c, cgc_cut(s).cols), cgc_cut(s).cols);
+    while (planes > 0 && (planes * row > TURNED || planes * taps_of(s) * kernels->lanes * s->size > 2 * SUMS_BYTES))
+        planes /= 2;
+    return planes;
+}
+
+/* Whether source lines can be read where they stand, or are turned to. */
+static int is_direct(const cgc_geometry *s, const cgc_kernels *kernels, const cgc_correlation *c) {
     const int constant = s->mode == CGCONV_PAD_CONSTANT || (c->c0 == 0 && s->pr == 0);
-    return s->xw == 1 && constant && s->h > 0 && s->w > 0 && (c->c_j == 1 || (c->c_j == 2 && c->c_v == 1)) &&
+    const int neighbours = s->xw == 1 || turned_planes(s, kernels) > 0;
+    return neighbours && constant && s->h > 0 && s->w > 0 && (c->c_j == 1 || (c->c_j == 2 && c->c_v == 1)) &&
            s->pl <= CGC_GRADIENT_BEYOND && s->pr <= CGC_GRADIENT_BEYOND && s->dw <= REACH && reach_of(c) <= REACH &&
            s->dh <= LINES && (s->kh - 1) * s->dh <= LINES / 2;
 }
@@ -64,13 +95,9 @@ static int pitch_of(const cgc_geometry *s, const cgc_kernels *kernels, int direc
 
 static int64_t planes_of(const cgc_geometry *s, const cgc_kernels *kernels) {
     const cgc_correlation c = cgc_forward_correlation(s);
-    const int64_t bytes = (taps_of(s) + 1) * pitch_of(s, kernels, is_direct(s, &c)) * (int64_t)s->size;
-    return cgc_max(1, cgc_min(PLANES, SUMS_BYTES / bytes));
-}
-
-/* The cells of a line that so many columns read, at most. */
-static int64_t width_of(const cgc_correlation *c, int64_t cols) {
-    return cgc_min(c->source.w, (cols - 1) * c->c_j + reach_of(c) + 1);
+    const int64_t bytes = (taps_of(s) + 1) * pitch_of(s, kernels, is_direct(s, kernels, &c)) * (int64_t)s->size;
+    const int64_t step = cgc_max(1, turned_planes(s, kernels));
+    return cgc_max(1, cgc_min(PLANES, SUMS_BYTES / bytes) / step) * step;
 }
 
 /* Wide images book as much as any can need, so that a workspace serves them all. */
@@ -85,9 +112,10 @@ static parts parts_of(const cgc_geometry *s, const cgc_kernels *kernels, int dir
     parts at;
     at.lines = cgc_round_up(sizeof(shared));
     at.constants = at.lines + cgc_round_up(LINES * sizeof(ptrdiff_t));
+    const int turned = direct && turned_planes(s, kernels);
     at.panel = at.constants + (direct ? cgc_round_up((size_t)(booked_width(s, &c) + 2 * MARGIN) * size) : 0);
-    at.dy = at.panel + (direct ? 0 : cgc_round_up(CGC_PANEL_ELEMENTS * size));
-    at.sums = at.dy + (s->yw == 1 ? 0 : cgc_round_up(COPIED * size));
+    at.dy = at.panel + (turned ? TURNED * size : direct ? 0 : cgc_round_up(CGC_PANEL_ELEMENTS * size));
+    at.sums = at.dy + (turned ? TURNED * size : s->yw == 1 ? 0 : cgc_round_up(COPIED * size));
     at.bias = at.sums + cgc_round_up((size_t)taps_of(s) * sums);
     at.end = at.bias + cgc_round_up(sums);
     return at;
@@ -95,14 +123,13 @@ static parts parts_of(const cgc_geometry *s, const cgc_kernels *kernels, int dir
 
 static size_t workspace(const cgc_geometry *s, const cgc_kernels *kernels) {
     const cgc_correlation c = cgc_forward_correlation(s);
-    return parts_of(s, kernels, is_direct(s, &c)).end;
+    return parts_of(s, kernels, is_direct(s, kernels, &c)).end;
 }
 
 static int serves(const cgc_geometry *s, const cgc_kernels *kernels) {
-    (void)kernels;
     const cgc_correlation c = cgc_forward_correlation(s);
     if (s->kh > CGC_PANEL_TERMS || s->kw > CGC_PANEL_TERMS || taps_of(s) > CGC_PANEL_TERMS || s->ow < 1) return 0;
-    if (is_direct(s, &c)) return 1;
+    if (is_direct(s, kernels, &c)) return 1;
     const cgc_panel panel = cgc_panel_of(&c, cgc_cut(s).cols);
     return panel.by_lines && panel.lines <= LINES;
 }
@@ -111,7 +138,8 @@ static void open(const cgc_run *run, char *workspace) {
     const cgc_geometry *s = run->geometry;
     shared *h = (shared *)workspace;
     h->c = cgc_forward_correlation(s);
-    h->direct = is_direct(s, &h->c);
+    h->direct = is_direct(s, run->kernels, &h->c);
+    h->turned = h->direct ? turned_planes(s, run->kernels) : 0;
     if (h->direct)
         run->kernels->fill(workspace + parts_of(s, run->kernels, 1).constants, s->value,
                            width_of(&h->c, cgc_cut(s).cols) + 2 * MARGIN);
@@ -134,7 +162,7 @@ typedef struct piece {
 static void find_lines(const piece *p, cgc_gradient *call) {
     const cgc_correlation *c = &p->shared->c;
     ptrdiff_t *lines = (ptrdiff_t *)(p->workspace + p->at.lines);
-    const int64_t count = (p->rows - 1) * c->r_i + (c->ku - 1) * c->r_u + 1;
+    const int64_t count = lines_of(c, p->rows);
     const int64_t first = c->c0 + p->col0 * c->c_j, base = cgc_max(0, first);
     for (int64_t line = 0; line < count; line++) {
         const int64_t row = cgc_pad_source(c->source.mode, c->r0 + p->i * c->r_i + line, c->source.h);
@@ -143,6 +171,37 @@ static void find_lines(const piece *p, cgc_gradient *call) {
     for (int64_t v = 0; v < c->kv; v++) p->shared->off[v] = (ptrdiff_t)(first - base + v * c->c_v);
     call->width = cgc_min(c->source.w - base, width_of(c, p->cols));
     call->step_w = c->c_j;
+}
+
+/* The same of planes o .. o+planes-1, which it turns, with dy. */
+static void turn_lines(const piece *p, int64_t o, int64_t planes, cgc_gradient *call) {
+    const cgc_run *run = p->block->run;
+    const cgc_geometry *s = run->geometry;
+    const cgc_correlation *c = &p->shared->c;
+    ptrdiff_t *lines = (ptrdiff_t *)(p->workspace + p->at.lines);
+    const int64_t count = lines_of(c, p->rows), first = c->r0 + p->i * c->r_i;
+    const int64_t top = cgc_max(0, first), bottom = cgc_max(top, cgc_min(s->h, first + count));
+    const int64_t base = cgc_max(0, c->c0 + p->col0 * c->c_j), width = call->width;
+    for (int64_t line = 0; line < count; line++) {
+        const int64_t row = first + line;
+        lines[line] = row < top || row >= bottom ? CGC_CONSTANT_LINE : (ptrdiff_t)((row - top) * width);
+    }
+    const int whole = width == s->w && s->xh == s->w * s->xw, whole_dy = s->yh == p->cols * s->yw;
+    char *x = p->workspace + p->at.panel, *dy = p->workspace + p->at.dy;
+    call->x = x;
+    call->x_plane = (ptrdiff_t)((bottom - top) * width);
+    for (int64_t row = top; row < bottom; row += whole ? bottom - top : 1)
+        run->kernels->transpose((whole ? bottom - top : 1) * width, planes,
+                                cgc_at(run->x, p->n * s->xn + row * s->xh + base * s->xw + o, s->size), s->xw,
+                                cgc_at(x, (row - top) * width, s->size), call->x_plane);
+    call->dy = dy;
+    call->dy_row = (ptrdiff_t)p->cols;
+    call->dy_plane = (ptrdiff_t)(p->rows * p->cols);
+    for (int64_t r = 0; r < p->rows; r += whole_dy ? p->rows : 1)
+        run->kernels->transpose(
+            (whole_dy ? p->rows : 1) * p->cols, planes,
+            cgc_at(run->y, p->n * s->yn + (p->i + r) * s->yh + p->col0 * s->yw + o, s->size), s->yw,
+            cgc_at(dy, r * p->cols, s->size), call->dy_plane);
 }
 
 /* The same in a panel, which it fills from group g. */
@@ -157,20 +216,27 @@ static void copy_lines(const piece *p, int64_t g) {
         lines[line] = (ptrdiff_t)line * panel->pitch;
 }
 
-/* Adds planes first .. first+planes-1 of the block. x and x_plane of the call are set. */
+/* Adds planes first .. first+planes-1 of the block, those of dy where the call says. */
+static void add_sums(const piece *p, cgc_gradient *call, int64_t first, int64_t planes) {
+    const cgc_geometry *s = p->block->run->geometry;
+    call->planes = planes;
+    call->sums = cgc_at(p->workspace + p->at.sums, first * taps_of(s) * p->pitch, s->size);
+    call->bias = p->block->bias ? cgc_at(p->workspace + p->at.bias, first * p->pitch, s->size) : NULL;
+    p->block->run->kernels->gradient(call);
+}
+
+/* The same where it finds dy itself. x and x_plane of the call are set. */
 static void add_planes(const piece *p, cgc_gradient *call, int64_t first, int64_t planes) {
     const cgc_run *run = p->block->run;
     const cgc_geometry *s = run->geometry;
-    const ptrdiff_t size = s->size, sums = p->pitch;
+    const ptrdiff_t size = s->size;
     const char *dy =
         cgc_at(run->y, p->n * s->yn + (p->block->o + first) * s->yc + p->i * s->yh + p->col0 * s->yw, size);
-    call->planes = s->yw == 1 ? planes : 1;
+    const int64_t together = s->yw == 1 ? planes : 1;
     call->dy = dy;
     call->dy_plane = s->yc;
     call->dy_row = s->yh;
-    for (int64_t k = 0; k < planes; k += call->planes) {
-        call->sums = cgc_at(p->workspace + p->at.sums, (first + k) * taps_of(s) * sums, size);
-        call->bias = p->block->bias ? cgc_at(p->workspace + p->at.bias, (first + k) * sums, size) : NULL;
+    for (int64_t k = 0; k < planes; k += together) {
         if (s->yw != 1) {
             call->dy = p->workspace + p->at.dy;
             call->dy_row = p->cols;
@@ -178,8 +244,8 @@ static void add_planes(const piece *p, cgc_gradient *call, int64_t first, int64_
                 run->kernels->gather(cgc_at(call->dy, r * p->cols, size),
                                      cgc_at(dy, k * s->yc + r * s->yh, size), s->yw, p->cols);
         }
-        run->kernels->gradient(call);
-        call->x = cgc_at(call->x, call->planes * call->x_plane, size);
+        add_sums(p, call, first + k, together);
+        call->x = cgc_at(call->x, together * call->x_plane, size);
     }
 }
 
@@ -194,9 +260,15 @@ static void add_piece(const piece *p) {
         .constant_line = cgc_at(p->workspace + p->at.constants, MARGIN, s->size),
         .constant = s->value, .off = p->shared->off, .width = p->shared->panel.pitch,
         .lanes = p->lanes, .pitch = p->pitch, .fresh = p->fresh,
-        .ahead = cgc_gradient_is_far(s),
+        .ahead = cgc_gradient_is_far(s) && !p->shared->turned,
     };
     if (p->shared->direct) find_lines(p, &call);
+    for (int64_t k = 0, now; p->shared->turned && k < planes; k += now) {
+        now = cgc_min(p->shared->turned, planes - k);
+        turn_lines(p, o + k, now, &call);
+        add_sums(p, &call, k, now);
+    }
+    if (p->shared->turned) return;
     for (int64_t k = 0, now; k < planes; k += now) {
         const int64_t g = (o + k) / s->f;
         now = p->shared->direct && s->f == 1 ? planes : cgc_min(planes - k, (g + 1) * s->f - o - k);
@@ -213,6 +285,10 @@ static void add_piece(const piece *p) {
 /* The most rows of a piece. */
 static int64_t rows_of(const cgc_geometry *s, const shared *h, int64_t cols) {
     int64_t rows = (LINES - (s->kh - 1) * s->dh - 1) / s->sh + 1;
+    if (h->turned) {
+        const int64_t most = TURNED / h->turned / width_of(&h->c, cols) - lines_of(&h->c, 1);
+        return cgc_min(cgc_min(rows, most / s->sh + 1), TURNED / h->turned / cols);
+    }
     if (!h->direct) rows = cgc_min(h->panel.rows, (LINES - h->panel.lines) / s->sh + 1);
     return s->yw == 1 ? rows : cgc_min(rows, COPIED / cols);
 }
@@ -248,6 +324,11 @@ static int64_t lead(const cgc_run *run) {
 static int64_t grain(const cgc_kernels *kernels) {
     (void)kernels;
     return 1;
+}
+
+int cgc_gradient_turns(const cgc_geometry *s, const cgc_kernels *kernels) {
+    const cgc_correlation c = cgc_forward_correlation(s);
+    return turned_planes(s, kernels) > 0 && is_direct(s, kernels, &c) && serves(s, kernels);
 }
 
 const cgc_gradient_way cgc_gradient_by_lines = {serves, planes_of, lead, grain, workspace, open, add_chunk};
