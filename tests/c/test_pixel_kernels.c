@@ -204,6 +204,11 @@ static void test_flat(bench *t) {
             test_flat_of(t, filters[i][0], filters[i][1], rng_range(&t->random, 1, 17),
                          rng_range(&t->random, 1, rng_chance(&t->random, 50) ? 6 : 60), channels);
         }
+    for (int i = 0; i < 24; i++) { /* images, which have kernels of their own */
+        draw_clamp(t);
+        test_flat_of(t, filters[i % 3][0], filters[i % 3][1], rng_range(&t->random, 1, 9),
+                     rng_range(&t->random, 1, 90), 3);
+    }
 }
 
 /* ---- spread ---------------------------------------------------------------------------------------------------- */

@@ -9,9 +9,12 @@
  * row gets its terms in the order (u, v). Tiles at the ends are moved back, as in channelwise_template.h.
  */
 
-/* What the compiler knows of a kernel: the filter (0: nothing), whether rows share lines, the tile. */
+/*
+ * What the compiler knows of a kernel: the filter (0: nothing), whether rows share lines, the tile; and whether it is
+ * of images, whose pixels have three channels.
+ */
 typedef struct K(flat_kind) {
-    int kh, kw, shared, rows, vectors, masked;
+    int kh, kw, shared, rows, vectors, masked, image;
 } K(flat_kind);
 
 /* Adds line s to rows first .. end-1 of the tile, those that read it; w: the weights of the filter's first cell. */
@@ -84,6 +87,46 @@ static ALWAYS_INLINE void K(flat_tile)(const cgc_flat_rows *call, const K(flat_k
     }
 }
 
+/*
+ * A tile of an image with all terms written out, as one address a line is all they need. The weights of a term are
+ * held while one vector after the other meets them.
+ */
+static ALWAYS_INLINE void K(flat_image)(const cgc_flat_rows *call, const K(flat_kind) kind, const void *const *lines,
+                                        int64_t p, const REAL *w, REAL *y) {
+    const int k = kind.kh, rows = kind.rows;
+    VEC sum[16];
+    UNROLL for (int t = 0; t < rows * kind.vectors; t++)
+        sum[t] = V(load)(w);
+    w += WIDTH;
+    UNROLL for (int s = 0; s < rows + k - 1; s++) {
+        const REAL *x = (const REAL *)lines[s] + p;
+        const int first = s < k ? 0 : s - k + 1, end = s < rows ? s + 1 : rows;
+        REFRESH(w);
+        UNROLL for (int v = 0; v < k; v++) {
+            VEC weight[4];
+            if (k > WIDTH) REFRESH(x); /* for vectors meet the same numbers, too far apart to hold them */
+            UNROLL for (int r = first; r < end; r++)
+                weight[r] = V(keep)(V(load)(w + ((s - r) * k + v) * WIDTH));
+            UNROLL for (int t = 0; t < kind.vectors; t++) {
+                VEC pixels = V(load)(x + 3 * (v + t * WIDTH));
+                if (end - first > 1) pixels = V(keep)(pixels);
+                UNROLL for (int r = first; r < end; r++)
+                    sum[r * kind.vectors + t] = V(fma)(weight[r], pixels, sum[r * kind.vectors + t]);
+            }
+        }
+    }
+    if (call->lo > -HUGE_VAL || call->hi < HUGE_VAL) {
+        const VEC lo = V(set)((REAL)call->lo), hi = V(set)((REAL)call->hi);
+        UNROLL for (int t = 0; t < rows * kind.vectors; t++)
+            sum[t] = V(clamp)(sum[t], lo, hi);
+    }
+    const ptrdiff_t y_row = call->y_row;
+    y += p;
+    UNROLL for (int r = 0; r < rows; r++, y += y_row)
+        UNROLL for (int t = 0; t < kind.vectors; t++)
+            V(store)(y + 3 * t * WIDTH, sum[r * kind.vectors + t]);
+}
+
 /* A tile with all 3 x 3 terms written out, for weights that stay in registers. */
 static ALWAYS_INLINE void K(flat_square)(const cgc_flat_rows *call, const K(flat_kind) kind,
                                          const void *const *lines, int64_t p, ptrdiff_t period, const VEC *weight,
@@ -118,7 +161,7 @@ static ALWAYS_INLINE void K(flat_square)(const cgc_flat_rows *call, const K(flat
 static ALWAYS_INLINE void K(flat_squares)(const cgc_flat_rows *call, const K(flat_kind) kind,
                                           const void *const *lines, int64_t p, int64_t to, ptrdiff_t period,
                                           const REAL *w, REAL *y) {
-    const K(flat_kind) narrow = {3, 3, 1, kind.rows, 1, 0};
+    const K(flat_kind) narrow = {3, 3, 1, kind.rows, 1, 0, 0};
     const VEC bias = V(load)(w);
     VEC weight[9];
     UNROLL for (int k = 0; k < 9; k++)
@@ -139,7 +182,7 @@ static ALWAYS_INLINE void K(flat_band)(const cgc_flat_rows *call, const K(flat_k
     const void *const *lines = call->lines + r * call->row;
     REAL *y = (REAL *)call->y + r * call->y_row;
     const MASK mask = V(first)(call->cols);
-    const K(flat_kind) narrow = {kind.kh, kind.kw, kind.shared, kind.rows, 1, kind.masked};
+    const K(flat_kind) narrow = {kind.kh, kind.kw, kind.shared, kind.rows, 1, kind.masked, kind.image};
     const REAL *last = (const REAL *)call->w + call->phases * group;
     if (kind.masked) {
         K(flat_tile)(call, narrow, lines, 0, period, mask, last, y);
@@ -151,6 +194,13 @@ static ALWAYS_INLINE void K(flat_band)(const cgc_flat_rows *call, const K(flat_k
         for (int64_t phase = 0; phase < call->phases; phase++) {
             const REAL *w = (const REAL *)call->w + phase * group;
             int64_t p = from + phase * WIDTH;
+            if (kind.image) {
+                for (; p + (kind.vectors - 1) * period < to; p += kind.vectors * period)
+                    K(flat_image)(call, kind, lines, p, w, y);
+                for (; p < to; p += period)
+                    K(flat_image)(call, narrow, lines, p, w, y);
+                continue;
+            }
             if (kind.kh == 3) {
                 K(flat_squares)(call, kind, lines, p, to, period, w, y);
                 continue;
@@ -161,7 +211,9 @@ static ALWAYS_INLINE void K(flat_band)(const cgc_flat_rows *call, const K(flat_k
                 K(flat_tile)(call, narrow, lines, p, period, mask, w, y);
         }
     }
-    if (kind.kh == 3)
+    if (kind.image)
+        K(flat_image)(call, narrow, lines, call->cols - WIDTH, last, y);
+    else if (kind.kh == 3)
         K(flat_squares)(call, narrow, lines, call->cols - WIDTH, call->cols, period, last, y);
     else
         K(flat_tile)(call, narrow, lines, call->cols - WIDTH, period, mask, last, y);
@@ -174,13 +226,18 @@ typedef void K(flat_fn)(const cgc_flat_rows *call, int64_t r);
 #define HIGH 6
 #define WIDE 4
 KERNEL(flat_3, .kh = 3, .kw = 3, .shared = 1, .rows = 8, .vectors = 2)
-#else
-#define HIGH 4
-#define WIDE 3
-#endif
-#if REGISTERS >= 16
 KERNEL(flat_5, .kh = 5, .kw = 5, .shared = 1, .rows = HIGH, .vectors = WIDE)
 KERNEL(flat_7, .kh = 7, .kw = 7, .shared = 1, .rows = HIGH, .vectors = WIDE)
+#else
+#define HIGH 3
+#define WIDE 3
+#endif
+#if REGISTERS >= 16 && REGISTERS < 32
+KERNEL(flat_image_3, .kh = 3, .kw = 3, .image = 1, .rows = HIGH, .vectors = 4)
+KERNEL(flat_image_5, .kh = 5, .kw = 5, .image = 1, .rows = HIGH, .vectors = 4)
+KERNEL(flat_image_7, .kh = 7, .kw = 7, .image = 1, .rows = HIGH, .vectors = 4)
+#endif
+#if REGISTERS >= 16
 KERNEL(flat_high, .shared = 1, .rows = 4, .vectors = WIDE)
 KERNEL(flat_high_few, .shared = 1, .rows = 4, .vectors = 1, .masked = 1)
 #endif
@@ -197,11 +254,21 @@ static void K(flat)(const cgc_flat_rows *call) {
     const int shares = call->row == 1 && call->u == 1;
     if (shares && call->kh >= 3)
         band = few ? K(flat_high_few) : K(flat_high), high = 4;
+    const int known = shares && !few && call->kh == call->kw;
 #if REGISTERS >= 32
-    if (shares && !few && call->kh == 3 && call->kw == 3 && call->rows >= 8) band = K(flat_3), high = 8;
+    if (known && call->kh == 3 && call->rows >= 8) band = K(flat_3), high = 8;
+    if (known && call->kh == 5 && call->rows >= HIGH) band = K(flat_5), high = HIGH;
+    if (known && call->kh == 7 && call->rows >= HIGH) band = K(flat_7), high = HIGH;
+#else
+    int image = known && call->phases == 3 && call->rows >= HIGH;
+    for (int64_t v = 0; v < call->kw && image; v++)
+        image = call->off[v] == 3 * v;
+    if (image) {
+        if (call->kh == 3) band = K(flat_image_3), high = HIGH;
+        if (call->kh == 5) band = K(flat_image_5), high = HIGH;
+        if (call->kh == 7) band = K(flat_image_7), high = HIGH;
+    }
 #endif
-    if (shares && !few && call->kh == 5 && call->kw == 5 && call->rows >= HIGH) band = K(flat_5), high = HIGH;
-    if (shares && !few && call->kh == 7 && call->kw == 7 && call->rows >= HIGH) band = K(flat_7), high = HIGH;
 #endif
     if (call->rows < high) band = one, high = 1;
     for (int64_t r = 0; r < call->rows; r += high)
