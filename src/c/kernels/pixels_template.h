@@ -197,6 +197,10 @@ KERNEL(pixels_3_1_by_3, 7, .kw = 3, .step = 1, .rows = 3)
 KERNEL(pixels_3_1_by_2, 7, .kw = 3, .step = 1, .rows = 2)
 KERNEL(pixels_3_2_by_2, 4, .kw = 3, .step = 2, .rows = 2)
 #endif
+#if REGISTERS >= 16 && REGISTERS < 32
+KERNEL(pixels_1_1, FEW, .kw = 1, .step = 1) /* these two are what backward_input */
+KERNEL(pixels_2_1, FEW, .kw = 2, .step = 1) /* leaves of 3 columns at a stride of 2 */
+#endif
 #if REGISTERS >= 16
 KERNEL(pixels_3_1, MOST(3), .kw = 3, .step = 1)
 KERNEL(pixels_3_2, MOST(3), .kw = 3, .step = 2)
@@ -265,12 +269,16 @@ static void K(pixels)(const cgc_pixel_rows *call) {
             int kw, most;
             K(pixels_fn) *kernel[2];
         } known[] = {
+#if REGISTERS < 32
+            {1, FEW, {K(pixels_1_1), K(pixels_any)}},
+            {2, FEW, {K(pixels_2_1), K(pixels_any)}},
+#endif
             {3, MOST(3), {K(pixels_3_1), K(pixels_3_2)}},
             {5, MOST(5), {K(pixels_5_1), K(pixels_5_2)}},
             {7, MOST(7), {K(pixels_7_1), K(pixels_7_2)}},
         };
         if (call->step == 1) kernel = K(pixels_any_1), most = MOST(4);
-        for (int i = 0; i < 3; i++)
+        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
             if (call->kw == known[i].kw) kernel = known[i].kernel[call->step - 1], most = known[i].most;
     }
 #endif
