@@ -21,7 +21,7 @@ int cgc_stencil_serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv
 /* The same for the pairs of columns that a horizontal stride of 2 makes. For backward_input. */
 extern const cgc_way cgc_pairs_way;
 
-/* Vectors over channels, for channels that are neighbours in memory; for backward_input with one filter each. */
+/* Vectors over channels, for channels that are neighbours in memory. */
 extern const cgc_way cgc_over_channels;
 
 /* The same for planes: vectors of channels are turned first, and their results turned back. */

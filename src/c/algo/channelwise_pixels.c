@@ -15,29 +15,33 @@ enum {
 };
 
 /*
- * Whether pixels may be copied before they are read: so that each output channel finds its source channel; and where
- * all pixels compete for the same few places in caches.
+ * Whether pixels may be copied before they are read: so that each output channel finds its source channels; and
+ * where all pixels compete for the same few places in caches.
  */
 static int may_copy(const cgc_geometry *s, cgconv_pass pass) {
     const ptrdiff_t apart = (pass == CGCONV_FORWARD ? s->xw : s->yw) * s->size;
     return s->f > 1 || (apart != 0 && apart % CONFLICT == 0);
 }
 
+/* Numbers of an output channel: its bias and its weights. */
+static int64_t terms_of(const cgc_geometry *s, cgconv_pass pass) {
+    return 1 + (pass == CGCONV_FORWARD ? 1 : s->f) * s->kh * s->kw;
+}
+
 /* Output channels of a block: whole vectors, but for the last block. */
-static int64_t channels_of(const cgc_geometry *s, const cgc_kernels *kernels, int copies) {
-    const int64_t terms = 1 + s->kh * s->kw;
-    const int64_t vectors = cgc_max(1, WEIGHTS / (terms * kernels->width));
+static int64_t channels_of(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass, int copies) {
+    const int64_t vectors = cgc_max(1, WEIGHTS / (terms_of(s, pass) * kernels->width));
     return cgc_min(copies ? CGC_COPIED_BYTES / s->size : CHANNELS, vectors * kernels->width);
 }
 
 static cgc_pixels_room room_of(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
-    return cgc_pixels_room_of(s, channels_of(s, kernels, 0), may_copy(s, pass));
+    return cgc_pixels_room_of(s, channels_of(s, kernels, pass, 0), terms_of(s, pass), may_copy(s, pass));
 }
 
-/* Channels are neighbours and pixels are not. */
+/* Channels are neighbours and pixels are not; what has to be copied plane by plane has vectors to fill. */
 static int serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
-    (void)kernels;
-    return (s->f == 1 || pass == CGCONV_FORWARD) && s->xc == 1 && s->yc == 1 && (s->xw != 1 || s->yw != 1);
+    if (pass == CGCONV_BACKWARD_INPUT && s->f > 1 && s->g < kernels->width) return 0;
+    return s->xc == 1 && s->yc == 1 && (s->xw != 1 || s->yw != 1);
 }
 
 static size_t workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
@@ -87,7 +91,7 @@ static int64_t shift_of(const cgc_pixels_part *p, int64_t o) {
 /* Whether to copy: where pixels compete, it pays if they do so in the worst way or cannot all lie well. */
 static int wants_copy(const cgc_pixels_part *p) {
     const ptrdiff_t apart = p->c.source.col * p->c.source.size;
-    return p->c.m > 1 || apart % (2 * CONFLICT) == 0 ||
+    return p->c.m > 1 || p->c.planes > 1 || apart % (2 * CONFLICT) == 0 ||
            behind(p, p->image.source) != behind(p, cgc_at(p->image.destination, p->c.d0, p->c.source.size));
 }
 
@@ -105,8 +109,8 @@ static void run_task(void *context, int64_t task, int thread) {
     if (exchanges(s)) p.c = exchanged(p.c);
     p.image = cgc_image_at(run, task / cut->correlations);
     p.copies = may_copy(s, run->pass) && wants_copy(&p);
-    p.good = p.copies ? COPIED_WELL : CGC_POINTERS;
-    const int64_t i1 = cgc_min(i0 + cut->rows, p.c.rows), most = channels_of(s, run->kernels, p.copies);
+    p.good = p.c.planes > 1 ? CGC_COPIED : p.copies ? COPIED_WELL : CGC_POINTERS;
+    const int64_t i1 = cgc_min(i0 + cut->rows, p.c.rows), most = channels_of(s, run->kernels, run->pass, p.copies);
     const int64_t o1 = cgc_min(o0 + cut->channels, s->g * p.c.m);
     cgc_pixels_part_open(&p, most);
     for (int64_t o = o0, channels; o < o1 && i0 < i1; o += channels) {

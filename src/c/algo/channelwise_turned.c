@@ -77,7 +77,7 @@ typedef struct room {
 
 static room room_of(const cgc_geometry *s, const cgc_kernels *kernels, cgconv_pass pass) {
     const cgc_correlation c = cgc_correlation_at(s, pass, 0);
-    room at = {.part = cgc_pixels_room_of(s, kernels->width, 0)};
+    room at = {.part = cgc_pixels_room_of(s, kernels->width, 1 + s->kh * s->kw, 0)};
     at.source = at.part.end;
     at.destination = at.source + cgc_round_up((size_t)bytes_of(c.source.h * c.source.w, s, kernels));
     at.end = at.destination + cgc_round_up((size_t)bytes_of(c.rows * c.cols, s, kernels));

@@ -1,6 +1,9 @@
 /*
  * Some channels of a channel-wise correlation whose channels are neighbours in memory, through a table of pointers to
  * source pixels: what the algorithms with vectors over channels have in common. It must not know the pass.
+ *
+ * A correlation with several source planes for each output has their channels by turns. Its pixels are copied plane by
+ * plane, and the planes' filter rows follow one another in the table as if they were rows of one filter.
  */
 #ifndef CGC_PIXELS_PART_H
 #define CGC_PIXELS_PART_H
@@ -18,8 +21,8 @@ typedef struct cgc_pixels_room {
     size_t zero, constant, blank, weights, copy, end;
 } cgc_pixels_room;
 
-/* For blocks of at most `channels` channels. */
-cgc_pixels_room cgc_pixels_room_of(const cgc_geometry *s, int64_t channels, int copies);
+/* For blocks of at most `channels` channels, each with `terms` numbers: a bias and weights. */
+cgc_pixels_room cgc_pixels_room_of(const cgc_geometry *s, int64_t channels, int64_t terms, int copies);
 
 typedef struct cgc_pixels_part {
     const cgc_kernels *kernels;
@@ -27,7 +30,7 @@ typedef struct cgc_pixels_part {
     cgc_image image;
     cgc_pixels_room at;
     char *workspace;
-    int copies;            /* pixels are copied before they are read */
+    int copies;            /* pixels are copied before they are read; always if there are several planes */
     int64_t good;          /* pointers of a table, where a row does not need more */
     cgc_pointers pointers; /* of c, for tables as large as may be */
 } cgc_pixels_part;
