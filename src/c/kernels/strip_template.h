@@ -7,7 +7,7 @@
  *
  * A copy costs little beside a filter, and saves what 16 registers are too few for: cells that are picked from vectors
  * at the ends, and weights at the same time. And it leaves one kernel for all padding modes, so that the machine can
- * keep its code decoded.
+ * keep its code decoded. What the stencil says of the next plane, `ahead`, is not used: laying brings it nearer.
  */
 #include "strip_tile_template.h"
 
