@@ -3,7 +3,6 @@
 # other tools than CMake, should not have to look for OpenMP again.
 set(CGCONV_LINK_FILES "")
 set(CGCONV_LINK_NAMES "")
-set(CGCONV_DEFINITIONS "")
 
 set(CGCONV_OPENMP_TEXT "off")
 if(CGCONV_OPENMP)
@@ -36,5 +35,19 @@ if(CGCONV_CUDA)
   else()
     set(CGCONV_CUDA_TEXT "looked for, not found")
   endif()
-  list(APPEND CGCONV_DEFINITIONS "CGCONV_CUDA_TEXT=\"${CGCONV_CUDA_TEXT}\"")
 endif()
+
+# Called once the target exists, from the directory of the target. Only the files that must know of OpenMP and CUDA are
+# told, so that one compiled kernel serves builds with and without them, if a compiler cache is there.
+function(cgconv_tell_sources)
+  set(folder ${PROJECT_SOURCE_DIR}/src/c)
+  if(CGCONV_OPENMP AND OpenMP_C_FOUND)
+    separate_arguments(flags NATIVE_COMMAND "${OpenMP_C_FLAGS}")
+    set_source_files_properties(${folder}/platform/threads_openmp.c ${folder}/platform/threads_serial.c PROPERTIES
+      COMPILE_OPTIONS "${flags}" INCLUDE_DIRECTORIES "${OpenMP_C_INCLUDE_DIRS}")
+  endif()
+  if(CGCONV_CUDA)
+    set_source_files_properties(${folder}/api/library.c PROPERTIES
+      COMPILE_DEFINITIONS "CGCONV_CUDA_TEXT=\"${CGCONV_CUDA_TEXT}\"")
+  endif()
+endfunction()
