@@ -21,8 +21,9 @@ def prefix(tmp_path_factory):
     """An installed cgconv, moved to another folder after it was installed, its build folder gone."""
     folder = tmp_path_factory.mktemp("install")
     build, installed, moved = folder / "build", folder / "installed", folder / "moved to/here"
-    # lib, also where the distribution says lib64, so that the tests need not ask.
-    cmake(ROOT, build, f"-DCMAKE_INSTALL_PREFIX={installed}", "-DCMAKE_INSTALL_LIBDIR=lib")
+    # lib, also where the distribution says lib64, so that the tests need not ask; Debug, which is soon compiled.
+    settings = [f"-DCMAKE_INSTALL_PREFIX={installed}", "-DCMAKE_INSTALL_LIBDIR=lib", "-DCMAKE_BUILD_TYPE=Debug"]
+    cmake(ROOT, build, *settings)
     run(tool("cmake"), "--install", build)
     shutil.rmtree(build)
     moved.parent.mkdir()
