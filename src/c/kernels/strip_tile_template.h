@@ -79,50 +79,62 @@ static ALWAYS_INLINE void K(strip_held)(const K(strip) *s, VEC *held) {
         held[tap] = V(keep)(V(set)(s->w[tap]));
 }
 
-/* Step 1: three rows are in progress. */
+/*
+ * Step 1: three rows are in progress, of which those in `done` get their last line. All steps are written out, as a
+ * loop that can end between them is one that compilers unroll as far as they may.
+ */
 static ALWAYS_INLINE void K(strip_down)(const K(strip) *s, const K(strip_kind) kind, int rows) {
+    const ptrdiff_t pitch = s->pitch, y_pitch = s->y_pitch;
     const REAL *cells = s->cells;
     REAL *y = s->y;
-    VEC held[9], sum[3][2];
+    VEC held[9], a[2], b[2], c[2];
     K(strip_held)(s, held);
-    K(strip_begin)(s, kind.vectors, sum[0]);
-    K(strip_line)(s, kind, cells, held, sum[0], NULL, NULL);
-    cells += s->pitch;
-    K(strip_begin)(s, kind.vectors, sum[1]);
-    K(strip_line)(s, kind, cells, held, sum[1], sum[0], NULL);
-    for (int left = rows;;)
-        UNROLL for (int r = 0; r < 3; r++, left--) {
-            if (left == 0)
-                return;
-            cells += s->pitch;
-            K(strip_begin)(s, kind.vectors, sum[(r + 2) % 3]);
-            K(strip_line)(s, kind, cells, held, sum[(r + 2) % 3], sum[(r + 1) % 3], sum[r]);
-            K(strip_end)(s, kind, sum[r], y);
-            PREFETCH(y + 2 * kind.vectors * WIDTH); /* of a strip to come: machines foresee only what lies in rows */
-            y += s->y_pitch;
-        }
+    K(strip_begin)(s, kind.vectors, a);
+    K(strip_line)(s, kind, cells, held, a, NULL, NULL);
+    cells += pitch;
+    K(strip_begin)(s, kind.vectors, b);
+    K(strip_line)(s, kind, cells, held, b, a, NULL);
+#define ROW(done, next, last) \
+    cells += pitch; \
+    K(strip_begin)(s, kind.vectors, last); \
+    K(strip_line)(s, kind, cells, held, last, next, done); \
+    K(strip_end)(s, kind, done, y); \
+    PREFETCH(y + 2 * kind.vectors * WIDTH); /* of a strip to come: machines foresee only what lies in rows */ \
+    y += y_pitch; \
+    if (--rows == 0) \
+        return
+    for (;;) {
+        ROW(a, b, c);
+        ROW(b, c, a);
+        ROW(c, a, b);
+    }
+#undef ROW
 }
 
 /* Step 2: two rows are. */
 static ALWAYS_INLINE void K(strip_down_2)(const K(strip) *s, const K(strip_kind) kind, int rows) {
+    const ptrdiff_t pitch = s->pitch, y_pitch = s->y_pitch;
     const REAL *cells = s->cells;
     REAL *y = s->y;
-    VEC held[9], sum[2][2];
+    VEC held[9], a[2], b[2];
     K(strip_held)(s, held);
-    K(strip_begin)(s, kind.vectors, sum[0]);
-    K(strip_line)(s, kind, cells, held, sum[0], NULL, NULL);
-    for (int left = rows;;)
-        UNROLL for (int r = 0; r < 2; r++, left--) {
-            if (left == 0)
-                return;
-            K(strip_line)(s, kind, cells + s->pitch, held, NULL, sum[r], NULL);
-            cells += 2 * s->pitch;
-            K(strip_begin)(s, kind.vectors, sum[1 - r]);
-            K(strip_line)(s, kind, cells, held, sum[1 - r], NULL, sum[r]);
-            K(strip_end)(s, kind, sum[r], y);
-            PREFETCH(y + 2 * kind.vectors * WIDTH); /* of a strip to come: machines foresee only what lies in rows */
-            y += s->y_pitch;
-        }
+    K(strip_begin)(s, kind.vectors, a);
+    K(strip_line)(s, kind, cells, held, a, NULL, NULL);
+#define ROW(done, next) \
+    K(strip_line)(s, kind, cells + pitch, held, NULL, done, NULL); \
+    cells += 2 * pitch; \
+    K(strip_begin)(s, kind.vectors, next); \
+    K(strip_line)(s, kind, cells, held, next, NULL, done); \
+    K(strip_end)(s, kind, done, y); \
+    PREFETCH(y + 2 * kind.vectors * WIDTH); /* of a strip to come: machines foresee only what lies in rows */ \
+    y += y_pitch; \
+    if (--rows == 0) \
+        return
+    for (;;) {
+        ROW(a, b);
+        ROW(b, a);
+    }
+#undef ROW
 }
 
 /* ---- larger filters: a line's cells are loaded once for all rows that read it ----------------------------------- */
