@@ -101,19 +101,26 @@ static void draw_ends(bench *t, trial *c) {
 
 /* ---- one run --------------------------------------------------------------------------------------------------- */
 
-/* Lines in any order, some of them constant, and the operands. */
+/*
+ * Lines, and the operands: lines in any order, some of them constant, or, as most planes are, lines in order between
+ * constants, zeros around them, and outputs without gaps.
+ */
 static void draw_operands(bench *t, trial *c) {
     cgc_stencil *s = &c->s;
-    const int64_t rows = rng_range(&t->random, 1, 4), pitch = c->base + s->width + rng_range(&t->random, 0, 2);
     const int64_t count = (s->rows - 1) * s->step + (s->kh - 1) * s->dilation_h + 1;
+    const int plain = rng_chance(&t->random, 40);
+    const int64_t top = rng_range(&t->random, 0, 2), bottom = count - rng_range(&t->random, 0, 2);
+    const int64_t rows = plain ? count : rng_range(&t->random, 1, 4);
+    const int64_t pitch = c->base + s->width + rng_range(&t->random, 0, 2);
     const int constants = rng_chance(&t->random, 70) ? 10 : 0; /* percent */
     if (count > LINES) abort();
-    for (int64_t line = 0; line < count; line++)
-        c->lines[line] = rng_chance(&t->random, constants)
-                             ? CGC_CONSTANT_LINE
-                             : (ptrdiff_t)(c->base + rng_range(&t->random, 0, rows - 1) * pitch);
+    for (int64_t line = 0; line < count; line++) {
+        const int constant = plain ? line < top || line >= bottom : rng_chance(&t->random, constants);
+        const int64_t row = plain ? line : rng_range(&t->random, 0, rows - 1);
+        c->lines[line] = constant ? CGC_CONSTANT_LINE : (ptrdiff_t)(c->base + row * pitch);
+    }
     s->lines = copied(t, LINE_TABLE, c->lines, (size_t)count * sizeof c->lines[0]);
-    s->constant = draw(t);
+    s->constant = plain && rng_chance(&t->random, 70) ? 0 : draw(t);
     char *constant_line = guarded_place(&t->memory[CONSTANT_LINE], (size_t)(c->base + s->width) * t->size, t->where);
     for (int64_t i = 0; i < c->base + s->width; i++) put(t->dtype, constant_line, i, s->constant);
     guarded_lock(&t->memory[CONSTANT_LINE]);
@@ -121,20 +128,20 @@ static void draw_operands(bench *t, trial *c) {
     s->x_plane = (ptrdiff_t)(rows * pitch);
     s->x = operand(t, B, (s->planes - 1) * s->x_plane + (rows - 1) * pitch + c->base + s->width);
     s->w = operand(t, A, s->planes * s->filters * s->kh * s->kw);
-    s->bias = rng_chance(&t->random, 30) ? NULL : operand(t, C, s->planes * s->filters);
+    s->bias = (plain && s->mirrored) || rng_chance(&t->random, 30) ? NULL : operand(t, C, s->planes * s->filters);
     s->from_pitch = (ptrdiff_t)(s->cols + rng_range(&t->random, 0, 3));
     s->from = rng_chance(&t->random, 70) ? NULL : operand(t, H, (s->rows - 1) * s->from_pitch + s->cols);
-    s->y_pitch = (ptrdiff_t)(s->cols + rng_range(&t->random, 0, 3));
-    s->y_plane = (ptrdiff_t)((s->rows - 1) * s->y_pitch + s->cols + rng_range(&t->random, 0, 3));
+    s->y_pitch = (ptrdiff_t)(s->cols + (plain ? 0 : rng_range(&t->random, 0, 3)));
+    s->y_plane = (ptrdiff_t)((s->rows - 1) * s->y_pitch + s->cols + (plain ? 0 : rng_range(&t->random, 0, 3)));
     s->y = output(t, (s->planes * s->filters - 1) * s->y_plane + (s->rows - 1) * s->y_pitch + s->cols);
     c->last = 0;
-    if (rng_chance(&t->random, 30)) { /* from the last row upwards */
+    if (plain ? s->mirrored : rng_chance(&t->random, 30)) { /* from the last row upwards */
         c->last = (s->rows - 1) * s->y_pitch;
         s->y = (char *)s->y + (size_t)c->last * t->size;
         s->y_pitch = -s->y_pitch;
     }
     s->w_filter = (ptrdiff_t)(s->kh * s->kw);
-    if (!s->bias && rng_chance(&t->random, 60)) { /* from the last plane on */
+    if (!s->bias && (plain ? s->mirrored : rng_chance(&t->random, 60))) { /* from the last plane on */
         const int64_t filters = s->planes * s->filters - 1;
         s->x = (const char *)s->x + (size_t)((s->planes - 1) * s->x_plane) * t->size;
         s->w = (const char *)s->w + (size_t)(filters * s->w_filter) * t->size;

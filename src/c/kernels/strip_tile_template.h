@@ -8,8 +8,6 @@
  * a multiply-add cannot broadcast a weight, one that is not held is worth sharing.
  */
 
-enum { K(strip_pitch) = 4 * WIDTH }; /* of narrow lines; at step 2 of each half of them */
-
 /* Where a strip is, and all else that it has to know. */
 typedef struct K(strip) {
     const REAL *cells; /* under the first output and filter column 0 */
@@ -20,7 +18,7 @@ typedef struct K(strip) {
     const REAL *w;
     REAL *y;
     ptrdiff_t y_pitch;
-    int64_t cols; /* of outputs, if narrow */
+    int64_t cols; /* of a row that are written, if narrow; behind fewer than WIDTH nothing is */
     int clamped;
     REAL bias, lo, hi;
 } K(strip);
@@ -50,7 +48,7 @@ static ALWAYS_INLINE void K(strip_end)(const K(strip) *s, const K(strip_kind) ki
         VEC ready = sum[i];
         if (s->clamped)
             ready = V(clamp)(ready, V(set)(s->lo), V(set)(s->hi));
-        if (kind.narrow)
+        if (kind.narrow && s->cols < WIDTH)
             V(store_first)(V(first)(s->cols), y, ready);
         else
             V(store)(y + i * s->second, ready);
@@ -183,8 +181,11 @@ static ALWAYS_INLINE void K(strip_narrow)(const K(strip) *s, const K(strip_kind)
                 sum[j] = V(fma)(weight, V(load)(cells + j * kind.step * pitch + K(strip_under)(s, kind, v)), sum[j]);
         }
     }
+    /* In the order of memory: what lanes write beyond a row is overwritten by the next one. */
+    if (kind.apart < 0)
+        y += (rows - 1) * s->y_pitch;
     UNROLL for (int j = 0; j < rows; j++) {
-        K(strip_end)(s, kind, sum + j, y);
-        y += s->y_pitch;
+        K(strip_end)(s, kind, sum + (kind.apart < 0 ? rows - 1 - j : j), y);
+        y += kind.apart < 0 ? -s->y_pitch : s->y_pitch;
     }
 }
