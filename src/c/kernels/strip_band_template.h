@@ -101,11 +101,16 @@ static ALWAYS_INLINE void K(band_split)(const REAL *from, const int64_t count, R
 /* Lays `count` lines of a plane, none of constants. */
 static void K(band_lay_lines)(const K(band) *b, const REAL *x, const ptrdiff_t *lines, int64_t count, REAL *to) {
     const int64_t cells = b->count;
-    const ptrdiff_t pitch = b->pitch, apart = b->s->dilation_h;
+    ptrdiff_t pitch = b->pitch, apart = b->s->dilation_h;
     const VEC beyond = V(set)((REAL)b->s->constant);
     const SPAN few = b->few, more = b->more;
     REAL *even = to + b->even, *odd = to + b->odd;
     x += b->from;
+    if (b->s->mirrored && apart == 1) { /* in the order of memory, which machines foresee */
+        even += (count - 1) * pitch;
+        lines += (count - 1) * apart;
+        pitch = -pitch, apart = -apart;
+    }
     if (b->s->step == 2)
         for (; count > 0; count--, lines += apart, even += pitch, odd += pitch)
             K(band_split)(x + *lines, cells, even, odd, few, more, beyond);
