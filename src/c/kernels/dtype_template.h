@@ -27,6 +27,8 @@ void K(join_classes)(void *sums, int64_t columns, int64_t count);
 
 #include "reduce_outputs_template.h"
 
+#include "reduce_turn_template.h"
+
 #include "moves_template.h"
 
 static const cgc_kernels K(table) = {
@@ -59,6 +61,7 @@ static const cgc_kernels K(table) = {
     .join_classes = K(join_classes),
     .reduce_pixels = K(reduce_pixels),
     .reduce_outputs = K(reduce_outputs),
+    .turn = K(turn_rows),
     .join = K(join),
     .gather = K(gather),
     .fill = K(fill),

@@ -237,8 +237,15 @@ typedef struct cgc_kernels {
     /* Products summed over pixels with vectors over pixels: a_col and b_col are 1, a_next and b_next `lanes`. */
     void (*reduce_pixels)(const cgc_reduction *reduction);
 
-    /* The same with vectors over outputs: a_m is 1, m is at most 2 * width; a goes on to whole vectors. */
+    /*
+     * The same with vectors over outputs: a_m is 1, m is at most 2 * width; a goes on to whole vectors. If a_row is
+     * NULL, pixels p = l, l + lanes ... lie one behind the other, row after row; the i-th of them at
+     *     a[j + l*a_col + i*a_next] and b[off[t] + l*b_col + i]  where a_next is 2 * width if m is more than width
+     */
     void (*reduce_outputs)(const cgc_reduction *reduction);
+
+    /* Rows that lie anywhere become columns. With i < rows, j < cols:  y[j*y_pitch + i] = x[from[i] + j] */
+    void (*turn)(int64_t rows, int64_t cols, const void *x, const ptrdiff_t *from, void *y, ptrdiff_t y_pitch);
 
     /* The same sums of channel-wise planes, straight from their lines, see gradient.h. */
     void (*gradient)(const cgc_gradient *gradient);

@@ -11,11 +11,16 @@
  */
 enum {
     K(reduce_most) = PRODUCT_PIXELS < 7 ? 2 * PRODUCT_PIXELS : 14, /* terms of a tile of one vector */
-    K(reduce_called) = 16, /* cache lines that are called for with each group of classes: they fit beside one another */
+    /* Cache lines that are called for with each group of classes: they fit beside one another. */
+    K(reduce_called) = PRODUCT_PIXELS < 7 ? 8 : 16,
     K(reduce_waiting) = 5, /* log2(LANES) + 1 */
     K(reduce_together) = PRODUCT_PIXELS < 7 ? 8 : 1, /* tiles at a time that read the same class, at most, */
     K(reduce_near) = 256,  /* if there are more pixels than so many */
     K(reduce_held) = 7,    /* offsets that fit the registers beside all else; others are read again at every step */
+    /* Where registers are few: */
+    K(reduce_turn) = 4,   /* pixels of a turn of a loop, */
+    K(reduce_short) = 10, /* if a class has more than so many */
+    K(reduce_run) = 3,    /* terms that share a register for where they lie, if there is none for each */
     /* Of a class: so many, or less, are summed two classes together; where registers are few that is too few terms. */
     K(reduce_few_pixels) = PRODUCT_PIXELS < 7 ? 0 : 40,
 };
@@ -37,6 +42,9 @@ typedef struct K(reduce_pixel) {
 typedef struct K(reduce_classes) {
     int count;
     K(reduce_group) group[LANES];
+    int runs;         /* terms are runs of neighbours, see reduce_run */
+    int turns[2];     /* whether a turn has several pixels, as below */
+    ptrdiff_t next;   /* bytes from pixel to pixel of a, if all are one behind the other; else 0 */
     int64_t steps[2]; /* with one less, with all */
     K(reduce_pixel) step[2][CGC_MAX_PIXELS / LANES];
 } K(reduce_classes);
@@ -60,19 +68,82 @@ static void K(reduce_group_classes)(K(reduce_classes) *classes, int64_t cols, in
     }
 }
 
+#ifdef PRODUCT_CELLS
+/* Whether terms are runs of neighbours, as the columns of a filter can be. */
+static int K(reduce_are_runs)(const cgc_reduction *c) {
+    for (int64_t i = 0; c->b && i < c->k; i++)
+        if (i % K(reduce_run) != 0 && c->off[i] != c->off[i - 1] + 1)
+            return 0;
+    return c->k % K(reduce_run) == 0;
+}
+#endif
+
 static void K(reduce_set_steps)(K(reduce_classes) *classes, const cgc_reduction *c) {
     const int64_t most = (c->cols + LANES - 1) / LANES;
     for (int all = 0; all < 2; all++) {
         int64_t count = 0;
         for (int64_t r = 0; r < c->rows; r++)
             for (int64_t p = 0; p < most - !all; p++, count++) {
-                classes->step[all][count].a = (c->a_row[r] + p * c->a_next) * (ptrdiff_t)sizeof(REAL);
-                classes->step[all][count].b =
-                    c->b ? (c->b_row[r] + p * c->b_next) * (ptrdiff_t)sizeof(REAL) : 0;
+                const ptrdiff_t a = c->a_row ? c->a_row[r] + p * c->a_next : count * c->a_next;
+                const ptrdiff_t b = !c->b ? 0 : c->a_row ? c->b_row[r] + p * c->b_next : count;
+                classes->step[all][count].a = a * (ptrdiff_t)sizeof(REAL);
+                classes->step[all][count].b = b * (ptrdiff_t)sizeof(REAL);
             }
         classes->steps[all] = count;
+        classes->turns[all] = count > K(reduce_short);
     }
 }
+
+#ifdef PRODUCT_CELLS
+/* Products of one pixel: a, and what lies `by` bytes behind each of `at`, which are the first of `run` terms each. */
+static ALWAYS_INLINE void K(reduce_pixel_step)(const char *a, const char *const *at, ptrdiff_t by, const int vectors,
+                                               const int terms, const int run, const int ones, VEC *part) {
+    VEC factor[2];
+    UNROLL for (int v = 0; v < vectors; v++)
+        factor[v] = V(load)((const REAL *)(const void *)a + v * WIDTH);
+    UNROLL for (int t = 0; t < terms; t++) {
+        const VEC x = ones ? V(set)(1) : V(set)(((const REAL *)(const void *)(at[t / run] + by))[t % run]);
+        UNROLL for (int v = 0; v < vectors; v++)
+            part[t * vectors + v] = V(fma)(x, factor[v], part[t * vectors + v]);
+        NEEDED(x);
+    }
+    UNROLL for (int v = 0; v < vectors; v++)
+        NEEDED(factor[v]);
+}
+
+/*
+ * The sums of one class where there are few registers: each run of terms has one for where it lies, and several pixels
+ * share what a turn of the loop needs beside its products. `next`: see reduce_classes.
+ */
+static ALWAYS_INLINE void K(reduce_sum_class)(const char *a, const char *b, const K(reduce_pixel) *step, int64_t steps,
+                                              const int vectors, const int terms, const int run, const int ones,
+                                              const ptrdiff_t *off, ptrdiff_t next, VEC *part) {
+    const char *at[PRODUCT_PIXELS];
+    UNROLL for (int t = 0; t < terms; t += run) {
+        at[t / run] = ones ? NULL : b + off[t] * (ptrdiff_t)sizeof(REAL);
+        REFRESH(at[t / run]);
+    }
+    if (next && run == 1) {
+        const ptrdiff_t size = sizeof(REAL);
+        ptrdiff_t by = 0;
+        if (vectors == 2)
+            next = 2 * WIDTH * size;
+        for (; steps >= K(reduce_turn); steps -= K(reduce_turn), a += K(reduce_turn) * next) {
+            UNROLL for (int u = 0; u < K(reduce_turn); u++)
+                K(reduce_pixel_step)(a + u * next, at, by + u * size, vectors, terms, run, ones, part);
+            by += K(reduce_turn) * size;
+        }
+        for (; steps > 0; steps--, a += next, by += size)
+            K(reduce_pixel_step)(a, at, by, vectors, terms, run, ones, part);
+        return;
+    }
+    for (; steps >= K(reduce_turn); steps -= K(reduce_turn), step += K(reduce_turn))
+        UNROLL for (int u = 0; u < K(reduce_turn); u++)
+            K(reduce_pixel_step)(a + step[u].a, at, step[u].b, vectors, terms, run, ones, part);
+    for (; steps > 0; steps--, step++)
+        K(reduce_pixel_step)(a + step->a, at, step->b, vectors, terms, run, ones, part);
+}
+#endif
 
 /* The joined sums of `count` classes of a group, of terms at `off`. */
 static ALWAYS_INLINE void K(reduce_sum_group)(const cgc_reduction *c, const K(reduce_classes) *classes,
@@ -84,14 +155,20 @@ static ALWAYS_INLINE void K(reduce_sum_group)(const cgc_reduction *c, const K(re
     const ptrdiff_t a_apart = group->apart * c->a_col, b_apart = group->apart * c->b_col;
     REFRESH(a0);
     REFRESH(b0);
-    const K(reduce_pixel) *const end = classes->step[all] + classes->steps[all];
+    const K(reduce_pixel) *step = classes->step[all], *const end = step + classes->steps[all];
     ptrdiff_t held[K(reduce_held)];
     VEC part[2 * PRODUCT_PIXELS];
     UNROLL for (int t = 0; t < terms && t < K(reduce_held); t++)
         held[t] = ones ? 0 : off[t];
     UNROLL for (int t = 0; t < count * sums; t++)
         part[t] = V(zero)();
-    for (const K(reduce_pixel) *step = classes->step[all]; step < end; step++) {
+#ifdef PRODUCT_CELLS
+    const int run = terms <= PRODUCT_PIXELS ? 1 : K(reduce_run);
+    if (count == 1 && terms % run == 0 && classes->turns[all] && (run == 1 || classes->runs))
+        K(reduce_sum_class)(a0, b0, step, end - step, vectors, terms, run, ones, off, classes->next, part);
+    else
+#endif
+    for (; step < end; step++) {
         const REAL *a = (const REAL *)(a0 + step->a), *b = ones ? NULL : (const REAL *)(b0 + step->b);
         UNROLL for (int q = 0; q < count; q++, a += a_apart, b += ones ? 0 : b_apart) {
             VEC factor[2];
@@ -215,6 +292,7 @@ static void K(reduce_terms)(const cgc_reduction *all, const K(reduce_classes) *c
     const int64_t tiles = all->b ? (all->k + most - 1) / most : 1;
     const int far = all->b_col != 1 && all->rows * all->cols > K(reduce_near);
     const int64_t together = far ? K(reduce_together) : 1;
+    const int64_t unit = K(reduce_few_pixels) == 0 && classes->runs ? K(reduce_run) : 1; /* runs are not cut */
     const int pitch = vectors * WIDTH;
     REAL sums[2 * (2 * WIDTH + K(reduce_waiting) * K(reduce_together) * PRODUCT_PIXELS) * WIDTH];
     int64_t ready = 0; /* terms in sums, which wait until there is a whole vector of them */
@@ -224,17 +302,19 @@ static void K(reduce_terms)(const cgc_reduction *all, const K(reduce_classes) *c
     c.m = all->m - first < pitch ? all->m - first : pitch;
     for (int64_t t0 = 0, t1; t0 < tiles; t0 = t1) {
         t1 = tiles - t0 < together ? tiles : t0 + together;
-        const int64_t i0 = c.k * t0 / tiles, terms = c.b ? c.k * t1 / tiles - i0 : 1;
+        int64_t at[K(reduce_together) + 1]; /* where tiles begin */
+        for (int64_t t = t0; t <= t1; t++)
+            at[t - t0] = c.k / unit * t / tiles * unit;
+        const int64_t terms = c.b ? at[t1 - t0] - at[0] : 1;
         K(reduce_stack) stack = {.group = classes->group, .down = terms * pitch};
         REAL *top = sums + ready * pitch;
         const int step = t1 - t0 > 1 ? 1 : classes->count;
         for (int g = 0; g < classes->count; g += step, top += stack.down) {
             stack.group = classes->group + g;
             stack.end = stack.group + step;
-            for (int64_t t = t0; t < t1; t++) {
-                const int64_t i = c.k * t / tiles;
-                stack.top = top + (i - i0) * pitch;
-                tile[vectors - 1](&c, classes, c.b ? c.k * (t + 1) / tiles - i : 0, i, &stack);
+            for (int64_t t = 0; t < t1 - t0; t++) {
+                stack.top = top + (at[t] - at[0]) * pitch;
+                tile[vectors - 1](&c, classes, c.b ? at[t + 1] - at[t] : 0, at[t], &stack);
             }
             top -= classes->group[g].joins * stack.down;
         }
@@ -261,6 +341,10 @@ static void K(reduce_outputs)(const cgc_reduction *c) {
     classes.count = 0;
     K(reduce_group_classes)(&classes, c->cols, 0, 1, few ? 2 : 1);
     K(reduce_set_steps)(&classes, c);
+#ifdef PRODUCT_CELLS
+    classes.next = c->a_row ? 0 : c->a_next * (ptrdiff_t)sizeof(REAL);
+    classes.runs = vectors == 1 && K(reduce_are_runs)(c);
+#endif
     for (int64_t first = 0; first < c->m; first += vectors * WIDTH)
         K(reduce_terms)(c, &classes, first, vectors, most);
 }

@@ -69,12 +69,7 @@ static inline void store_lanes_f32(float *p, vec_f32 v, int64_t from, int64_t co
 }
 /* Lane half b of t[i] comes from row 4*b + i, so that halves need no exchange afterwards. */
 enum { TURNED_f32 = 4 };
-static inline void load_turned_f32(const float *p, ptrdiff_t d, vec_f32 *v) {
-    vec_f32 t[4];
-    for (int i = 0; i < 4; i++) {
-        const float *from = p + i * d;
-        t[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from)), _mm_loadu_ps(from + 4 * d), 1);
-    }
+static inline void turn_f32(const vec_f32 *t, vec_f32 *v) {
     const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(t[0], t[1]));
     const __m256d b = _mm256_castps_pd(_mm256_unpackhi_ps(t[0], t[1]));
     const __m256d e = _mm256_castps_pd(_mm256_unpacklo_ps(t[2], t[3]));
@@ -83,6 +78,21 @@ static inline void load_turned_f32(const float *p, ptrdiff_t d, vec_f32 *v) {
     v[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, e));
     v[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(b, f));
     v[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(b, f));
+}
+static inline void load_turned_f32(const float *p, ptrdiff_t d, vec_f32 *v) {
+    vec_f32 t[4];
+    for (int i = 0; i < 4; i++) {
+        const float *from = p + i * d;
+        t[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from)), _mm_loadu_ps(from + 4 * d), 1);
+    }
+    turn_f32(t, v);
+}
+static inline void load_turned_from_f32(const float *p, const ptrdiff_t *from, vec_f32 *v) {
+    vec_f32 t[4];
+    for (int i = 0; i < 4; i++)
+        t[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + from[i])), _mm_loadu_ps(p + from[i + 4]),
+                                    1);
+    turn_f32(t, v);
 }
 static inline vec_f32 keep_f32(vec_f32 v) {
     KEEP(v);
@@ -184,6 +194,14 @@ static inline void load_turned_f64(const double *p, ptrdiff_t d, vec_f64 *v) {
         const double *from = p + i * d;
         t[i] = _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(from)), _mm_loadu_pd(from + 2 * d), 1);
     }
+    v[0] = _mm256_unpacklo_pd(t[0], t[1]);
+    v[1] = _mm256_unpackhi_pd(t[0], t[1]);
+}
+static inline void load_turned_from_f64(const double *p, const ptrdiff_t *from, vec_f64 *v) {
+    vec_f64 t[2];
+    for (int i = 0; i < 2; i++)
+        t[i] = _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(p + from[i])), _mm_loadu_pd(p + from[i + 2]),
+                                    1);
     v[0] = _mm256_unpacklo_pd(t[0], t[1]);
     v[1] = _mm256_unpackhi_pd(t[0], t[1]);
 }
