@@ -83,6 +83,9 @@ REGRESSIONS = [
     Problem(name="a weight gradient of several chunks", n=3, c=2, g=2, h=70, w=67, **_ONE),
     Problem(name="a weight gradient whose rows are longer than a chunk", c=1, f=2, h=3, w=4200, kh=1, kw=2),
     Problem(name="a chunk that ends at an image's end", n=4, c=2, f=2, h=66, w=66),
+    Problem(name="1 x 1 of many filters, several images to a chunk", n=6, c=70, f=35, h=27, w=28, kh=1, kw=1),
+    Problem(name="1 x 1 of many filters, padded, strided", n=2, c=19, f=19, h=12, w=37, kh=1, kw=1, sh=2, sw=2, **_ONE),
+    Problem(name="19 channels whose filter rows must not be cut", c=19, f=8, h=13, w=21, **_ONE),
     # Enough work for several threads.
     Problem(name="many images", n=9, c=8, g=8, h=18, w=17, kh=5, kw=5, **_TWO),
     Problem(name="many filters", c=32, g=2, f=40, h=9, w=10, **_ONE),

@@ -12,10 +12,18 @@ static int64_t booked(int64_t elements, int64_t most, double all) {
  * Row after row; or class after class, so that each is read in one go, where there are more pixels than few and a
  * class is not read in a few long vectors.
  */
-static cgc_lay lay_of(const cgc_kernels *kernels, int64_t rows, int64_t cols) {
+static cgc_lay lay_of(const cgc_kernels *kernels, cgc_source_kind wanted, int64_t rows, int64_t cols) {
     const int64_t lanes = kernels->lanes, each = cgc_ceil_div(cols, lanes);
+    if (wanted == CGC_TURNED) return (cgc_lay){0, cgc_max(1, rows * each), 1};
     if (kernels->width == lanes || rows * cols <= FEW_PIXELS) return (cgc_lay){cols, 1, lanes};
     return (cgc_lay){each, rows * each, 1};
+}
+
+/* Whether columns are neighbours and no cell is padding. */
+static int are_in_place(const cgc_correlation *c) {
+    const int64_t bottom = c->r0 + (c->rows - 1) * c->r_i + (c->ku - 1) * c->r_u;
+    const int64_t right = c->c0 + (c->cols - 1) * c->c_j + (c->kv - 1) * c->c_v;
+    return c->c_j * c->source.col == 1 && c->r0 >= 0 && c->c0 >= 0 && bottom < c->source.h && right < c->source.w;
 }
 
 cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, const cgc_kernels *kernels, int64_t images,
@@ -28,10 +36,27 @@ cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, const cgc_kernels
     s.pixels = cgc_max(1, s.rows * cut.cols);
     s.terms = cgc_min(CGC_CHUNK_TERMS, c->planes * taps);
     const double all_pixels = (double)images * (double)c->rows * (double)c->cols;
-    s.lay = lay_of(kernels, s.rows, cut.cols);
-    s.laid = s.lay.col == 1 ? s.pixels : cgc_min(cut.cols, kernels->lanes) * s.lay.col;
+    s.lay = lay_of(kernels, wanted, s.rows, cut.cols);
+    s.laid = s.lay.col == 1 ? s.pixels : cgc_min(cgc_max(1, cut.cols), kernels->lanes) * s.lay.col;
     s.booked_pixels = all_pixels < CGC_MAX_PIXELS ? cgc_max(s.laid, (int64_t)all_pixels) : CGC_MAX_PIXELS;
     if (wanted == CGC_IN_PLACE) return s;
+    if (wanted == CGC_TURNED) {
+        const cgc_source_kind kind = are_in_place(c) ? CGC_IN_PLACE : CGC_IN_SHEETS;
+        cgc_chunk_source turned = cgc_chunk_source_of(c, kernels, images, 1, kind, most);
+        turned.turned = turned.kind;
+        turned.turned_at = turned.booked;
+        turned.kind = CGC_TURNED;
+        turned.lay = s.lay;
+        turned.laid = s.laid;
+        turned.booked_pixels = s.booked_pixels;
+        /* Cut evenly: few terms have as much of dy to read as many. */
+        const int64_t k = cgc_max(1, cgc_min(turned.terms, most / s.booked_pixels));
+        turned.terms = cgc_max(1, cgc_ceil_div(c->planes, cgc_max(1, cgc_ceil_div(c->planes, k))));
+        turned.col = (ptrdiff_t)s.lay.col;
+        turned.next = 1;
+        turned.booked += booked(turned.terms * s.laid, most, all_pixels * (double)c->planes);
+        return turned;
+    }
     if (wanted == CGC_LAID_OUT) {
         s.kind = CGC_LAID_OUT;
         s.terms = cgc_max(1, cgc_min(s.terms, most / s.booked_pixels));
@@ -130,6 +155,19 @@ static void lay_pixels(const cgc_pixels *x, const cgc_kernels *kernels, const ch
         kernels->transpose(planes, count, from, x->plane, y, pitch);
 }
 
+/* A row of pixels, class by class. */
+static void lay_classes(const cgc_lay *lay, const cgc_pixels *x, const cgc_kernels *kernels, const char *from,
+                        int64_t row, int64_t cols, int64_t planes, char *y, int64_t pitch) {
+    const int64_t lanes = kernels->lanes, each = cgc_ceil_div(cols, lanes), longer = cols - (each - 1) * lanes;
+    const ptrdiff_t col = (ptrdiff_t)(lay->col * pitch);
+    for (int64_t j = 0; j < each; j++, from = cgc_at(from, lanes * x->col, x->size)) {
+        lay_pixels(x, kernels, from, longer, planes, cgc_at(y, (row * each + j) * pitch, x->size), col);
+        if (longer < lanes && j + 1 < each)
+            lay_pixels(x, kernels, cgc_at(from, longer * x->col, x->size), lanes - longer, planes,
+                       cgc_at(y, longer * col + (row * (each - 1) + j) * pitch, x->size), col);
+    }
+}
+
 void cgc_chunk_lay_out(const cgc_lay *lay, const cgc_pixels *x, const cgc_kernels *kernels, cgc_chunk chunk,
                        int64_t planes, char *y, int64_t pitch, ptrdiff_t *y_row) {
     const int64_t cols = chunk.col1 - chunk.col0, together = lay->col == 1 ? cols : kernels->lanes;
@@ -139,6 +177,10 @@ void cgc_chunk_lay_out(const cgc_lay *lay, const cgc_pixels *x, const cgc_kernel
         /* Rows that lie one behind the other go together. */
         const int one = lay->col == 1 && lay->row == cols && x->row == cols * x->col;
         rows = one ? cgc_min(x->rows - r % x->rows, chunk.row1 - r) : 1;
+        if (lay->row == 0) {
+            lay_classes(lay, x, kernels, from, r - chunk.row0, cols, planes, y, pitch);
+            continue;
+        }
         for (int64_t l = 0; l < rows; l++) *y_row++ = (ptrdiff_t)(at + l * lay->row * pitch);
         for (int64_t p = 0; p < cols; p += together)
             lay_pixels(x, kernels, cgc_at(from, p * x->col, x->size),
@@ -172,16 +214,44 @@ static void point_into(const cgc_correlation *c, const char *x, ptrdiff_t x_n, c
     ready->group = c->s_group;
 }
 
+/* Turns terms that are ready, each to where its classes lie one behind the other. */
+static void turn(const cgc_chunk_source *s, const cgc_kernels *kernels, cgc_chunk chunk, int64_t terms, ptrdiff_t size,
+                 char *memory, cgc_chunk_ready *ready) {
+    const int64_t lanes = kernels->lanes, rows = chunk.row1 - chunk.row0, cols = chunk.col1 - chunk.col0;
+    const int64_t each = cgc_ceil_div(cols, lanes), longer = cols - (each - 1) * lanes;
+    ptrdiff_t from[2][CGC_MAX_PIXELS / CGC_LANES_F64]; /* the pixels of long classes, and of the others */
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t j = 0; j < each; j++) {
+            from[0][r * each + j] = ready->row[r] + (ptrdiff_t)(j * lanes);
+            if (j + 1 < each) from[1][r * (each - 1) + j] = from[0][r * each + j];
+        }
+    for (int64_t k = 0; k < terms; k++) {
+        const char *x = cgc_at(ready->base, ready->off[k], size);
+        char *y = cgc_at(memory, k * s->laid, size);
+        kernels->turn(rows * each, longer, x, from[0], y, s->col);
+        if (longer < lanes && each > 1)
+            kernels->turn(rows * (each - 1), lanes - longer, cgc_at(x, longer, size), from[1],
+                          cgc_at(y, longer * s->col, size), s->col);
+        ready->off[k] = (ptrdiff_t)(k * s->laid);
+    }
+    ready->base = memory;
+    ready->row = NULL;
+}
+
 void cgc_chunk_source_fill(const cgc_chunk_source *source, const cgc_kernels *kernels, const cgc_correlation *c,
                            const char *x, ptrdiff_t x_n, cgc_chunk chunk, const cgc_chunk_terms *terms, int again,
                            char *memory, int64_t *map, cgc_chunk_ready *ready) {
     x = cgc_at(x, terms->g * c->s_group, c->source.size);
-    switch (source->kind) {
+    switch (source->kind == CGC_TURNED ? source->turned : source->kind) {
     case CGC_IN_PLACE: point_into(c, x, x_n, chunk, terms, ready); break;
     case CGC_IN_SHEETS:
         fill_sheets(source, kernels, c, x, x_n, chunk, terms, again, memory, map, ready);
         break;
     case CGC_LAID_OUT: lay_out(source, kernels, c, x, x_n, chunk, terms, memory, ready); break;
     case CGC_BY_TERMS: gather_terms(source, kernels, c, x, x_n, chunk, terms, memory, ready); break;
+    case CGC_TURNED: break; /* nothing is turned twice */
     }
+    if (source->kind == CGC_TURNED)
+        turn(source, kernels, chunk, terms->k, c->source.size, cgc_at(memory, source->turned_at, c->source.size),
+             ready);
 }

@@ -1,7 +1,7 @@
 /*
  * Where the terms of a chunk of the weight gradient are read: in place, in sheets (one for each image that the chunk
- * meets), laid out pixel by pixel, or, where none of these serves or sheets would be too large, gathered term by term.
- * It must not know what is computed from them.
+ * meets), laid out pixel by pixel, turned so that the pixels of a class of columns are neighbours, or, where none of
+ * these serves or sheets would be too large, gathered term by term. It must not know what is computed from them.
  */
 #ifndef CGC_CHUNK_SOURCE_H
 #define CGC_CHUNK_SOURCE_H
@@ -11,9 +11,14 @@
 
 enum { CGC_CHUNK_TERMS = 2048 }; /* the most that are ready at a time */
 
-typedef enum cgc_source_kind { CGC_IN_PLACE, CGC_IN_SHEETS, CGC_LAID_OUT, CGC_BY_TERMS } cgc_source_kind;
+typedef enum cgc_source_kind {
+    CGC_IN_PLACE, CGC_IN_SHEETS, CGC_LAID_OUT, CGC_TURNED, CGC_BY_TERMS
+} cgc_source_kind;
 
-/* How pixels of a chunk are laid out: how many pixels it is from row to row, and from column to column as below. */
+/*
+ * How pixels of a chunk are laid out: how many pixels it is from row to row, and from column to column as below. Or,
+ * if row is 0, class after class, `col` pixels apart: its pixels one behind the other, row after row.
+ */
 typedef struct cgc_lay {
     int64_t row, col, next;
 } cgc_lay;
@@ -30,12 +35,15 @@ typedef struct cgc_chunk_source {
     cgc_sheet sheet; /* of one plane */
     int64_t image;   /* elements of an image's sheet */
     int64_t booked;  /* elements of the memory; the same for all large images */
+    cgc_source_kind turned; /* if the kind is CGC_TURNED: what is turned, */
+    int64_t turned_at;      /* and where in the memory that is put */
 } cgc_chunk_source;
 
 /*
  * For a run over `images` images. `wanted`: CGC_IN_PLACE or CGC_LAID_OUT if the source can be read like that, else
- * CGC_IN_SHEETS; then, if groups > 1, all terms of so many groups are held, or the kind is another. Memory, or what is
- * read in place again and again, is `most` elements, if not a single term takes more.
+ * CGC_IN_SHEETS or, for filters of one cell and one group, CGC_TURNED. Then, if groups > 1, all terms of so many groups
+ * are held, or the kind is another. Memory, or what is read in place again and again, is `most` elements, if not a
+ * single term takes more.
  */
 cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, const cgc_kernels *kernels, int64_t images,
                                      int64_t groups, cgc_source_kind wanted, int64_t most);
@@ -58,7 +66,8 @@ typedef struct cgc_chunk_terms {
 
 /*
  * Where it is ready: term i of group q at row r, column p is element
- * off[i] + row[r] + p%lanes*col + p/lanes*next + q*group.
+ * off[i] + row[r] + p%lanes*col + p/lanes*next + q*group. What is turned has no row: with pixels of a class counted
+ * row after row, it is off[i] + p%lanes*col + pixel.
  */
 typedef struct cgc_chunk_ready {
     const char *base;

@@ -10,7 +10,7 @@
 
 enum {
     DY_BYTES = 802816,    /* of dy, at most: of a whole chunk for two vectors of filters */
-    SHEET_BYTES = 196608, /* of x, at most */
+    SHEET_BYTES = 204800, /* of x, at most: 64 planes of 28x28, say */
     TOTAL_BYTES = 65536,  /* of the totals of a block that are not dw, at most */
 };
 
@@ -35,10 +35,13 @@ typedef struct division {
 } division;
 
 /*
- * Where filters have one cell and none is padding, what a tile reads at a pixel are neighbours, or are made so: planes
- * of more than a few pixels apart would be more than L1 holds.
+ * Filters of one cell have little to do with each number, so what a tile reads lies close: where vectors are shorter
+ * than the lanes, the pixels of a class, if there is more than a vector of filters to turn them for; or, if no cell is
+ * padding, the planes of a pixel, for planes of more than a few pixels apart would be more than L1 holds.
  */
-static cgc_source_kind wanted(const cgc_geometry *s) {
+static cgc_source_kind wanted(const cgc_geometry *s, const cgc_kernels *kernels) {
+    if (s->kh * s->kw == 1 && s->xw == 1 && s->yw == 1 && kernels->width < kernels->lanes && s->f > kernels->width)
+        return CGC_TURNED;
     if (s->pt || s->pb || s->pl || s->pr || s->kh * s->kw > 1 || s->h < 1 || s->w < 1) return CGC_IN_SHEETS;
     if (s->xc == 1) return CGC_IN_PLACE;
     return s->xw == 1 && s->sw == 1 ? CGC_LAID_OUT : CGC_IN_SHEETS;
@@ -49,7 +52,7 @@ static division division_of(const cgc_geometry *s, const cgc_kernels *kernels) {
     const int64_t width = kernels->width, taps = s->kh * s->kw, whole = cgc_ceil_div(s->f, width) * width;
     const int64_t totals = TOTAL_BYTES / s->size;
     division d = {.vector = cgc_min(2 * width, whole)};
-    d.source = cgc_chunk_source_of(&c, kernels, s->n, 1, wanted(s), SHEET_BYTES / s->size);
+    d.source = cgc_chunk_source_of(&c, kernels, s->n, 1, wanted(s, kernels), SHEET_BYTES / s->size);
     const int64_t most = cgc_max(d.vector, DY_BYTES / s->size / d.source.booked_pixels);
     /* Calls of a block: no more than leave the totals of a plane. */
     const int64_t held = cgc_min(most, totals / (taps + 1)) / d.vector;
@@ -86,6 +89,25 @@ static void lay_out(const cgc_chunk_source *source, const cgc_weight_block *bloc
     cgc_chunk_lay_out(&source->lay, &pixels, run->kernels, chunk, m, to, wide, a_row);
 }
 
+/*
+ * Calls for what is read next, where filters have one cell: there is too little to do with each number to wait for it.
+ * The call now is of filters from m on, of planes done .. done+k-1.
+ */
+static void call_for_next(const division *d, const cgc_weight_block *block, cgc_chunk chunk, int64_t m, int64_t done,
+                          int64_t k, const char *memory) {
+    const cgc_run *run = block->run;
+    const cgc_geometry *s = run->geometry;
+    const int64_t left = cgc_min(d->source.terms, block->k - done - k), next = m + d->vector;
+    if (m == 0 && left > 0)
+        cgc_weight_call_for_x(run, block->g * s->cg + block->k0 + done + k, left, chunk, block->ahead);
+    if (next < block->m && done == 0)
+        cgc_weight_call_for_dy(run, block->g * s->f + block->m0 + next, cgc_min(d->vector, block->m - next), chunk,
+                               block->ahead);
+    else if (next < block->m || left > 0)
+        cgc_weight_call_for(cgc_at(memory + d->dy, (next < block->m ? next : 0) * d->source.laid, s->size),
+                            d->vector * d->source.laid * s->size, block->ahead);
+}
+
 static void feed_chunk(const cgc_weight_block *block, cgc_chunk chunk, char *memory) {
     const cgc_run *run = block->run;
     const cgc_geometry *s = run->geometry;
@@ -100,14 +122,17 @@ static void feed_chunk(const cgc_weight_block *block, cgc_chunk chunk, char *mem
     for (int64_t done = 0; done < block->k; done += terms.k) {
         terms.k0 = block->k0 + done;
         terms.k = cgc_min(d.source.terms, block->k - done);
+        ready.row = (ptrdiff_t *)(memory + d.row);
         cgc_chunk_source_fill(&d.source, run->kernels, &block->c, run->x, s->xn, chunk, &terms,
                               done > 0 || block->again, memory + d.cells, (int64_t *)memory, &ready);
         call.b_row = ready.row;
+        if (d.source.kind == CGC_TURNED) call.a_row = NULL;
         call.off = ready.off;
         for (int64_t m = 0; m < block->m; m += d.vector) {
             char *dy = cgc_at(memory + d.dy, m * d.source.laid, s->size);
             call.m = cgc_min(d.vector, block->m - m);
             call.a = dy;
+            if (d.source.kind == CGC_TURNED) call_for_next(&d, block, chunk, m, done, terms.k, memory);
             if (done == 0)
                 lay_out(&d.source, block, chunk, block->m0 + m, call.m, d.vector, dy, (ptrdiff_t *)(memory + d.a_row));
             call.k = terms.k;
@@ -140,7 +165,7 @@ double cgc_outputs_feed_cost(const cgc_geometry *s, const cgc_kernels *kernels) 
     const double pixels = (double)s->n * (double)s->oh * (double)s->ow, vectors = ceil(f / width);
     const double chunks = (double)cgc_cut(s).count, classes = (double)cgc_min(s->ow, kernels->lanes);
     const double cells = (pixels < CGC_MAX_PIXELS ? pixels : CGC_MAX_PIXELS) * (double)s->sh * (double)s->sw;
-    const double planes = wanted(s) == CGC_IN_SHEETS ? 1 + (TILE_TERMS - 1) / (double)(s->kh * s->kw) : 0;
+    const double planes = wanted(s, kernels) == CGC_IN_SHEETS ? 1 + (TILE_TERMS - 1) / (double)(s->kh * s->kw) : 0;
     const double far = vectors == 1 && cells * planes * (double)s->size > NEAR_BYTES ? FAR : 1;
     if (kernels->width == 1) return HUGE_VAL; /* no vectors: nothing is gained */
     return vectors * terms * (pixels * far + chunks * classes * CLASS) + TURN * pixels * (f + (double)s->cg);

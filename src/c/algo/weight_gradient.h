@@ -41,6 +41,11 @@ static inline int cgc_weight_terms_are_neighbours(const cgc_geometry *s) {
 /* The lines of a chunk of groups g .. g+groups-1, or of some of its planes, where they are runs. */
 void cgc_weight_look_ahead(const cgc_run *run, int64_t g, int64_t groups, cgc_chunk chunk, cgc_ahead *ahead);
 
+/* Adds lines of some channels of a chunk, or any memory: they are called for before what is there. */
+void cgc_weight_call_for_x(const cgc_run *run, int64_t first, int64_t count, cgc_chunk chunk, cgc_ahead *ahead);
+void cgc_weight_call_for_dy(const cgc_run *run, int64_t first, int64_t count, cgc_chunk chunk, cgc_ahead *ahead);
+void cgc_weight_call_for(const void *at, int64_t bytes, cgc_ahead *ahead);
+
 /* Workspace of a run with this feed, and the run. The feed's fields depend on the geometry and kernels alone. */
 cgc_booking cgc_weight_gradient_book(const cgc_geometry *s, const cgc_feed *feed, int threads);
 void cgc_weight_gradient(const cgc_run *run, const cgc_feed *feed);
