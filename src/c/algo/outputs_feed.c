@@ -11,6 +11,7 @@
 enum {
     DY_BYTES = 802816,    /* of dy, at most: of a whole chunk for two vectors of filters */
     SHEET_BYTES = 204800, /* of x, at most: 64 planes of 28x28, say */
+    APART_BYTES = 1024,   /* pixels so far apart meet in a few sets of the caches */
     TOTAL_BYTES = 65536,  /* of the totals of a block that are not dw, at most */
 };
 
@@ -37,13 +38,15 @@ typedef struct division {
 /*
  * Filters of one cell have little to do with each number, so what a tile reads lies close: where vectors are shorter
  * than the lanes, the pixels of a class, if there is more than a vector of filters to turn them for; or, if no cell is
- * padding, the planes of a pixel, for planes of more than a few pixels apart would be more than L1 holds.
+ * padding, the planes of a pixel, for planes of more than a few pixels apart would be more than L1 holds. Pixels whose
+ * planes are neighbours already are laid out if they lie far apart.
  */
 static cgc_source_kind wanted(const cgc_geometry *s, const cgc_kernels *kernels) {
     if (s->kh * s->kw == 1 && s->xw == 1 && s->yw == 1 && kernels->width < kernels->lanes && s->f > kernels->width)
         return CGC_TURNED;
     if (s->pt || s->pb || s->pl || s->pr || s->kh * s->kw > 1 || s->h < 1 || s->w < 1) return CGC_IN_SHEETS;
-    if (s->xc == 1) return CGC_IN_PLACE;
+    const int apart = kernels->width < kernels->lanes && s->sw * s->xw * s->size >= APART_BYTES;
+    if (s->xc == 1) return apart && s->f > 2 * kernels->width ? CGC_LAID_OUT : CGC_IN_PLACE;
     return s->xw == 1 && s->sw == 1 ? CGC_LAID_OUT : CGC_IN_SHEETS;
 }
 
