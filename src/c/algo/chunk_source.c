@@ -30,8 +30,7 @@ cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, const cgc_kernels
                                      int64_t groups, cgc_source_kind wanted, int64_t most) {
     const cgc_chunks cut = cgc_cut_of(images, c->rows, c->cols);
     const int64_t taps = c->ku * c->kv;
-    cgc_chunk_source s = {.kind = CGC_IN_PLACE, .col = c->c_j * c->source.col,
-                          .next = kernels->lanes * c->c_j * c->source.col};
+    cgc_chunk_source s = {.kind = CGC_IN_PLACE};
     s.rows = cgc_min(cut.rows, images * c->rows);
     s.pixels = cgc_max(1, s.rows * cut.cols);
     s.terms = cgc_min(CGC_CHUNK_TERMS, c->planes * taps);
@@ -39,7 +38,11 @@ cgc_chunk_source cgc_chunk_source_of(const cgc_correlation *c, const cgc_kernels
     s.lay = lay_of(kernels, wanted, s.rows, cut.cols);
     s.laid = s.lay.col == 1 ? s.pixels : cgc_min(cgc_max(1, cut.cols), kernels->lanes) * s.lay.col;
     s.booked_pixels = all_pixels < CGC_MAX_PIXELS ? cgc_max(s.laid, (int64_t)all_pixels) : CGC_MAX_PIXELS;
-    if (wanted == CGC_IN_PLACE) return s;
+    if (wanted == CGC_IN_PLACE) {
+        s.col = c->cols > 1 ? c->c_j * c->source.col : 1; /* the stride of an only column may be any number */
+        s.next = c->cols > kernels->lanes ? kernels->lanes * s.col : s.col;
+        return s;
+    }
     if (wanted == CGC_TURNED) {
         const cgc_source_kind kind = are_in_place(c) ? CGC_IN_PLACE : CGC_IN_SHEETS;
         cgc_chunk_source turned = cgc_chunk_source_of(c, kernels, images, 1, kind, most);

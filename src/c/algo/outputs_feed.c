@@ -45,7 +45,7 @@ static cgc_source_kind wanted(const cgc_geometry *s, const cgc_kernels *kernels)
     if (s->kh * s->kw == 1 && s->xw == 1 && s->yw == 1 && kernels->width < kernels->lanes && s->f > kernels->width)
         return CGC_TURNED;
     if (s->pt || s->pb || s->pl || s->pr || s->kh * s->kw > 1 || s->h < 1 || s->w < 1) return CGC_IN_SHEETS;
-    const int apart = kernels->width < kernels->lanes && s->sw * s->xw * s->size >= APART_BYTES;
+    const int apart = kernels->width < kernels->lanes && s->ow > 1 && s->sw * s->xw * s->size >= APART_BYTES;
     if (s->xc == 1) return apart && s->f > 2 * kernels->width ? CGC_LAID_OUT : CGC_IN_PLACE;
     return s->xw == 1 && s->sw == 1 ? CGC_LAID_OUT : CGC_IN_SHEETS;
 }
