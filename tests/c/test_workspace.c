@@ -1,5 +1,8 @@
 /*
  * The workspace: bounded, the same for any size of image, and enough. It must not know what lies in it.
+ *
+ * Usage: test_workspace [rounds]; CGCONV_TEST_ROUNDS does the same. In each round, 4 at most, a shape is run in another
+ * layout.
  */
 #include <stdio.h>
 
@@ -106,7 +109,8 @@ static void run_on_exactly_that(void *context, const variant *v) {
 }
 
 /* Shapes whose lines, filters or channels do not fit in one go, on a workspace that ends at a guard page. */
-static void test_what_is_asked_for_is_enough(void) {
+static void test_what_is_asked_for_is_enough(int64_t rounds) {
+    enum { LAYOUTS = 4 };
     static trial t;
     cgconv_spec shapes[] = {
         image(1, 1, 2, 17000, 1, 1, 3),   image(1, 2, 1, 17000, 2, 2, 1), image(1, 1, 9000, 2, 1, 2, 3),
@@ -121,8 +125,9 @@ static void test_what_is_asked_for_is_enough(void) {
         dilated(image(1, 1, 602, 60, 1, 2, 3), 300, 1), dilated(image(1, 1, 1, 33000, 1, 1, 3), 1, 16500),
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-        for (int layout = 0; layout < 4; layout++) {
-            problem p = {.seed = i * 4 + (size_t)layout, .spec = shapes[i], .has_bias = 1};
+        for (int64_t round = 0; round < rounds && round < LAYOUTS; round++) {
+            const size_t layout = (i + i / LAYOUTS + (size_t)round) % LAYOUTS;
+            problem p = {.seed = i * LAYOUTS + layout, .spec = shapes[i], .has_bias = 1};
             cgconv_spec *s = &p.spec;
             s->layout = (cgconv_layout)layout;
             s->dtype = (cgconv_dtype)((layout + i) % 2);
@@ -142,9 +147,9 @@ static void test_what_is_asked_for_is_enough(void) {
     trial_free(&t);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     test_the_workspace_is_bounded();
     test_the_workspace_does_not_depend_on_the_image();
-    test_what_is_asked_for_is_enough();
+    test_what_is_asked_for_is_enough(setting(argc, argv, 1, "CGCONV_TEST_ROUNDS", 4));
     return finish("test_workspace");
 }
