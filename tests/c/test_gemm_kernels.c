@@ -7,6 +7,8 @@
 
 #include "kernel_bench.h"
 
+enum { MOST_GATHERED = 3 * 32 + sizeof(ptrdiff_t), CANARY = 77 };
+
 static int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
 /* Whether column c of the product takes this term. */
@@ -43,24 +45,28 @@ static void expect_product(bench *t, const cgc_product *p) {
 static int64_t slack(bench *t) { return rng_range(&t->random, 0, 3); }
 
 static void test_pixels_of(bench *t, int64_t m, int64_t rows, int64_t cols) {
-    const int64_t k = rng_range(&t->random, 0, TAPS), w_m = k + slack(t);
+    static _Alignas(64) char room[TAPS * MOST_GATHERED + 1];
+    const int64_t k = rng_range(&t->random, 0, TAPS), gathers = rng_chance(&t->random, 30), w_m = k + slack(t);
     const int64_t x_row = cols + (rng_chance(&t->random, 50) ? slack(t) : rng_range(&t->random, 0, 40));
     const int64_t y_row = cols + slack(t), y_m = rows * y_row + slack(t), has_bias = rng_chance(&t->random, 80);
     const int64_t read = cols < t->kernels->width ? t->kernels->width : cols; /* see kernels.h */
-    CASE(t, "gemm_pixels m=%lld rows=%lld cols=%lld k=%lld x_row=%lld y_row=%lld bias=%d clamp=%g,%g", (long long)m,
-         (long long)rows, (long long)cols, (long long)k, (long long)x_row, (long long)y_row, (int)has_bias, t->lo,
-         t->hi);
+    CASE(t, "gemm_pixels m=%lld rows=%lld cols=%lld k=%lld x_row=%lld y_row=%lld bias=%d room=%d clamp=%g,%g",
+         (long long)m, (long long)rows, (long long)cols, (long long)k, (long long)x_row, (long long)y_row,
+         (int)has_bias, (int)gathers, t->lo, t->hi);
+    if (!CHECK(t->kernels->gathered <= MOST_GATHERED, "%d", t->kernels->gathered)) return;
+    room[k * t->kernels->gathered] = CANARY;
     const int64_t length = draw_offsets(t, k, (rows - 1) * x_row + read);
     const cgc_product p = {
         .m = m, .rows = rows, .cols = cols, .k = k, .off = t->off, .w = operand(t, A, k ? (m - 1) * w_m + k : 0),
         .x = operand(t, B, length), .bias = has_bias ? operand(t, C, m) : NULL,
         .y = output(t, (m - 1) * y_m + (rows - 1) * y_row + cols), .w_m = (ptrdiff_t)w_m, .w_k = 1,
         .x_row = (ptrdiff_t)x_row, .x_col = 1, .y_m = (ptrdiff_t)y_m, .y_row = (ptrdiff_t)y_row, .y_col = 1,
-        .lo = t->lo, .hi = t->hi,
+        .lo = t->lo, .hi = t->hi, .room = gathers ? room : NULL,
     };
     expect_product(t, &p);
     t->kernels->gemm_pixels(&p);
     check_output(t);
+    CHECK(room[k * t->kernels->gathered] == CANARY, "more was gathered than there was room for");
 }
 
 /* All numbers of outputs that tiles are made of, and of vectors. */

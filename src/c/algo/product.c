@@ -348,6 +348,7 @@ static void run_tile(void *context, int64_t task, int thread) {
     p.image = cgc_image_at(cut->run, n);
     p.memory = cut->run->local + (size_t)thread * cut->run->local_size;
     p.tile = tile;
+    if (cut->gathered) p.product.room = p.memory + p.at.room;
     feed(&p);
     for (int64_t row_phase = 0; row_phase < cut->row_phases; row_phase++) {
         if (cut->kind == CGC_BY_PIXELS)

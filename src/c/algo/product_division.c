@@ -16,6 +16,9 @@ enum {
     SHORTEST = 64,        /* columns of a task, where they are cut for the threads' sake */
     TILE = 8,             /* outputs of a tile by pixels */
     PAGE = 4096,          /* bytes from one place in the first cache to the next that shares it, or a multiple */
+    GATHERING = 48,       /* outputs, at least, for which the cells of a tile are gathered */
+    GATHERED_LEAST = 32,  /* terms: what fewer ones read stays in the first cache anyway */
+    GATHERED_MOST = 2048, /* terms: for more there is no room in the second one */
     MANY = 8,             /* tasks a thread, which need not be as many for each thread */
 };
 
@@ -24,7 +27,8 @@ cgc_product_workspace cgc_product_workspace_of(const cgc_division *cut) {
     at.scratch = cgc_round_up((3 + CGC_SHEET_LINES) * sizeof(int64_t));
     at.weights = at.scratch + CGC_SCRATCH_BYTES;
     at.sheet = at.weights + cgc_round_up(cut->phases[0].weights.local);
-    at.end = at.sheet + cgc_round_up((size_t)(cut->elements * cut->s.size));
+    at.room = at.sheet + cgc_round_up((size_t)(cut->elements * cut->s.size));
+    at.end = at.room + cgc_round_up((size_t)(cut->gathered * cut->kernels->gathered));
     return at;
 }
 
@@ -49,6 +53,14 @@ static int is_in_place(const cgc_geometry *s, const cgc_kernels *kernels, cgc_pr
     if (kind == CGC_BY_OUTPUTS) return s->kh * s->kw == 1;
     if (s->sw != 1 || s->xw != 1 || s->xh < s->w || s->ow < kernels->width) return 0;
     return s->xc * s->size % PAGE || s->f <= TILE || s->cg * s->kh * s->kw >= 2 * s->f;
+}
+
+/* The terms whose cells are gathered: if none shares a cell with another, and enough outputs read them. */
+static int64_t gathered_of(const cgc_division *cut) {
+    const cgc_geometry *s = &cut->s;
+    const int whole = s->yw == 1 && cut->col_phases == 1; /* all outputs are computed in one call of the kernel */
+    if (!cut->kernels->gathered || cut->kind != CGC_BY_PIXELS || !whole || s->kh * s->kw != 1) return 0;
+    return s->f >= GATHERING && s->cg >= GATHERED_LEAST && s->cg <= GATHERED_MOST ? s->cg : 0;
 }
 
 int64_t cgc_scratch_outputs(const cgc_division *cut) {
@@ -136,6 +148,7 @@ cgc_division cgc_divide(const cgc_geometry *geometry, const cgc_kernels *kernels
     cut.row_phases = cgc_correlation_count(&flat, pass) / cut.col_phases;
     cgc_correlation c = cut.window;
     cut.in_place = is_in_place(s, kernels, kind);
+    cut.gathered = gathered_of(&cut);
     cut.cols = cgc_min(s->ow, COLUMNS / cut.col_phases);
     if (kind == CGC_BY_PIXELS && s->yw != 1 && !cut.in_place) cut.gang = gang_of(&cut, c);
     c.planes *= cut.gang;

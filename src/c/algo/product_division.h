@@ -34,6 +34,7 @@ typedef struct cgc_division {
     cgc_product_kind kind;
     int in_place;
     int inside;         /* without the terms of padding: in place too, the sheet is for sums that need all */
+    int64_t gathered;   /* terms that the kernel has room to gather, or 0 */
     int64_t gang;       /* groups of a task, one after the other from one sheet */
     int64_t rows, cols; /* of a tile */
     int64_t row_tiles, col_tiles, parts;
@@ -50,7 +51,7 @@ typedef struct cgc_division {
  * that of the task; and the map of the sheet's lines.
  */
 typedef struct cgc_product_workspace {
-    size_t scratch, weights, sheet, end;
+    size_t scratch, weights, sheet, room, end;
 } cgc_product_workspace;
 
 cgc_product_workspace cgc_product_workspace_of(const cgc_division *cut);

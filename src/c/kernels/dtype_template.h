@@ -40,6 +40,7 @@ static const cgc_kernels K(table) = {
     .width = WIDTH,
     .gemm = K(gemm),
     .gemm_pixels = K(gemm_pixels),
+    .gathered = K(gemm_gathered),
     .gemm_outputs = K(gemm_outputs),
     .finite = K(finite),
     .transpose = K(transpose),

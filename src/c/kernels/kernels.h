@@ -96,6 +96,8 @@ typedef struct cgc_product {
     } ahead[CGC_PRODUCT_AHEAD];
     /* For gemm_outputs: off comes in runs of so many, equally far apart, that skip alike; 0: nothing is known. */
     int64_t taps;
+    /* For gemm_pixels: room for `gathered` bytes of each term, aligned as a vector, in which to gather; or NULL. */
+    void *room;
 } cgc_product;
 
 /*
@@ -172,6 +174,7 @@ typedef struct cgc_kernels {
      * that fill the vector up.
      */
     void (*gemm_pixels)(const cgc_product *product);
+    int gathered; /* see `room`; 0: it gathers nothing */
 
     /*
      * A product with vectors over outputs: w_m and y_m are 1, m is at most 2 * width. The rows of w and the bias go

@@ -6,7 +6,8 @@
  *   ISA                            the name of the instruction set, a word
  *   FUSED                          1 if fma_ rounds once
  *   GEMM_ROWS, GEMM_VECTORS        see gemm_template.h
- *   PRODUCT_REGISTERS, PRODUCT_OUTPUTS, PRODUCT_PIXELS   see product_template.h
+ *   PRODUCT_REGISTERS, PRODUCT_OUTPUTS, PRODUCT_GATHERS   see product_pixels_template.h
+ *   PRODUCT_PIXELS                 see product_template.h
  *   PRODUCT_CELLS                  if defined, there are the tiles of product_cells_template.h
  *   REDUCE_TERMS                   see reduce_template.h
  *   STENCIL_GRADES                 if defined, the vocabulary has vectors of half and of a quarter of the lanes
