@@ -49,6 +49,8 @@ REGRESSIONS = [
     Problem(name="groups of 24", c=48, g=2, f=24, h=7, w=6, **_ONE),
     Problem(name="more filters than channels", c=2, f=70, h=8, w=8, kh=5, kw=5),
     Problem(name="more channels than filters", c=150, f=2, h=6, w=6, **_ONE),
+    Problem(name="1 x 1, cells that are gathered", n=2, c=70, f=50, h=9, w=7, kh=1, kw=1),
+    Problem(name="1 x 1 with stride 2, cells that are gathered", c=66, g=2, f=49, h=9, w=23, kh=1, kw=1, sh=2, sw=2),
     # Filters.
     Problem(name="filter as large as the input", c=4, g=2, f=3, h=9, w=11, kh=9, kw=11),
     Problem(name="filter as large as the padded input", c=4, g=4, h=5, w=6, kh=9, kw=11, pt=2, pb=2, pl=2, pr=3),
