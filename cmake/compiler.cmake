@@ -3,10 +3,11 @@
 include(CheckCCompilerFlag)
 include(CheckSymbolExists)
 
-# Contraction is the kernels' own decision, so that every build computes the same bits.
+# Contraction is the kernels' own decision, so that every build computes the same bits. The standard is an option like
+# the others, since where CMake itself puts it differs from version to version, which compiler caches take notice of.
 set(CGCONV_COMPILE_OPTIONS "")
 foreach(flag IN ITEMS
-    -ffp-contract=off -fno-math-errno -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+    -std=c11 -ffp-contract=off -fno-math-errno -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
   string(MAKE_C_IDENTIFIER "CGCONV_HAS${flag}" known)
   check_c_compiler_flag(${flag} ${known})
   if(${known})
