@@ -29,10 +29,7 @@ typedef struct cgc_gradient_way {
 } cgc_gradient_way;
 
 /* Whether x and dy are more than caches hold, so that it pays to call for what is read next. */
-static inline int cgc_gradient_is_far(const cgc_geometry *s) {
-    const double x = (double)s->c * (double)s->h * (double)s->w, dy = (double)s->oc * (double)s->oh * (double)s->ow;
-    return (double)s->n * (x + dy) * (double)s->size > (double)(1 << 24);
-}
+static inline int cgc_gradient_is_far(const cgc_geometry *s) { return cgc_bytes(s) > (double)(1 << 24); }
 
 /* Vectors over pixels: planes whose lines are read where they stand, or through a panel. */
 extern const cgc_gradient_way cgc_gradient_by_lines;

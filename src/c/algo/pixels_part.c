@@ -123,6 +123,8 @@ static void run_block(const cgc_pixels_part *p, const cgc_pointer_block *b, int6
         .y_col = (cols->turned ? -1 : 1) * cols->classes * c->d_col,
         .lo = c->lo, .hi = c->hi,
     };
+    if (p->far && !p->copies && call.src_u > 0 && call.kw > 0)
+        call.fresh = cgc_max(1, cgc_min(call.src_row / call.src_u, call.kh));
     for (int64_t i = 0; i < cgc_min(classes, b->rows); i++)
         for (int64_t j = 0; j < cgc_min(cols->classes, b->cols); j++) {
             call.rows = cgc_ceil_div(b->rows - i, classes);

@@ -31,6 +31,7 @@ typedef struct cgc_pixels_part {
     cgc_pixels_room at;
     char *workspace;
     int copies;            /* pixels are copied before they are read; always if there are several planes */
+    int far;               /* input and output are more than caches hold */
     int64_t good;          /* pointers of a table, where a row does not need more */
     cgc_pointers pointers; /* of c, for tables as large as may be */
 } cgc_pixels_part;

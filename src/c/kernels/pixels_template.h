@@ -136,12 +136,26 @@ static ALWAYS_INLINE void K(pixels_square)(const cgc_pixel_rows *call, const K(p
     K(pixels_out)(call, rows, cols, 0, V(first)(0), sum, y + p);
 }
 
+/*
+ * Brings nearer what the row below reads anew and writes: of a tile whose pixels there begin at x and whose outputs
+ * there begin at y, the cache lines of channel p.
+ */
+static void K(pixels_below)(const cgc_pixel_rows *call, int64_t cells, const void *const *x, int64_t cols,
+                            const REAL *y, int64_t p) {
+    for (int64_t u = call->kh - call->fresh; u < call->kh; u++)
+        for (int64_t c = 0; c < cells; c++)
+            PREFETCH((const REAL *)x[u * call->src_u + c] + p);
+    for (int64_t j = 0; j < cols; j++)
+        PREFETCH(y + j * call->y_col + p);
+}
+
 /* Rows of output pixels in tiles, all channels of a tile before the next. */
 static ALWAYS_INLINE void K(pixels_tiles)(const cgc_pixel_rows *call, const K(pixels_kind) kind,
                                           const void *const *src, REAL *y) {
     const int64_t channels = call->channels, group = (1 + call->kh * call->kw) * WIDTH;
     const ptrdiff_t step = kind.step ? kind.step : call->step;
     const MASK mask = V(first)(channels);
+    const int below = REGISTERS == 16 && call->fresh && src + call->src_row < call->src + call->rows * call->src_row;
     for (int64_t i = 0; i < call->cols; i += kind.cols) {
         const int64_t j = i + kind.cols <= call->cols ? i : call->cols - kind.cols;
         const void *const *x = src + j * step;
@@ -153,6 +167,8 @@ static ALWAYS_INLINE void K(pixels_tiles)(const cgc_pixel_rows *call, const K(pi
         }
         for (int64_t p = -call->shift; p < channels; p += WIDTH, w += group) {
             const int64_t first = p < 0 ? 0 : p + WIDTH <= channels ? p : channels - WIDTH;
+            if (below && (p + call->shift) * (int64_t)sizeof(REAL) % CGC_LINE_BYTES == 0)
+                K(pixels_below)(call, (kind.cols - 1) * step + 1, x + call->src_row, kind.cols, to + call->y_row, first);
             if (kind.rows > 1)
                 K(pixels_square)(call, kind, x, first, w, to);
             else
