@@ -26,6 +26,12 @@ void K(join_classes)(void *sums, int64_t columns, int64_t count);
 
 #include "gradient_template.h"
 
+/* Where registers are few. */
+#if REGISTERS >= 16 && REGISTERS < 32
+#define GRADIENT_LAID
+#include "gradient_laid_template.h"
+#endif
+
 #include "gradient_pixels_template.h"
 
 /* The first again, in vectors of half the lanes, which waste fewer on narrow planes. */
@@ -44,6 +50,10 @@ void K(join_classes)(void *sums, int64_t columns, int64_t count);
 #define GRADE DTYPE
 
 void K(gradient)(const cgc_gradient *s) {
+#ifdef GRADIENT_LAID
+    if (K(gradient_laid)(s))
+        return;
+#endif
 #ifdef STENCIL_GRADES
     if (s->lanes == WIDTH / 2)
         EXPAND4(cgc, gradient_run, EXPAND2(DTYPE, half), ISA)(s);
@@ -63,5 +73,6 @@ void K(join)(void *y, const void *acc, int pitch, int64_t count) {
 #endif
 }
 
+#undef GRADIENT_LAID
 #undef GRADIENT_BLOCKS
 #undef GRADIENT_MOST
