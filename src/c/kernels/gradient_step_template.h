@@ -46,10 +46,14 @@ static ALWAYS_INLINE void K(step_products)(const K(step_kind) kind, const int fi
     }
 }
 
-/* Adds block p of the lines x that rows first .. last-1 of dy meet. end: NULL inside. */
+/*
+ * Adds block p of the lines x that rows first .. last-1 of dy meet. end: NULL inside. front: its cells are inside but
+ * for those in front.
+ */
 static ALWAYS_INLINE void K(step_vector)(const K(gradient_tile) *t, const K(step_kind) kind, const int first,
-                                         const int last, const K(step_end) *end, const REAL *const *x, const REAL *dy,
-                                         int64_t p, INDEX moved, VEC *sum) {
+                                         const int last, const int front, const K(step_end) *before,
+                                         const REAL *const *x, const REAL *dy, int64_t p, INDEX moved, VEC *sum) {
+    const K(step_end) *end = front ? NULL : before;
     const ptrdiff_t up = t->skew * t->s->dy_row;
     VEC factor[GRADIENT_MOST];
     UNROLL for (int j = first; j < last; j++) {
@@ -81,10 +85,10 @@ static ALWAYS_INLINE void K(step_vector)(const K(gradient_tile) *t, const K(step
             if (kind.cols == 2)
                 continue;
             from -= 2;
-            if (end)
-                REFRESH(end);
-            const VEC c = end ? V(load_span)(end->span[2], from, end->fill[0]) : V(load)(from);
-            const VEC d = end ? V(load_span)(end->span[3], from + WIDTH, end->fill[1]) : V(load)(from + WIDTH);
+            if (before)
+                REFRESH(before);
+            const VEC c = before ? V(load_span)(before->span[2], from, before->fill[0]) : V(load)(from);
+            const VEC d = end ? V(load_span)(before->span[3], from + WIDTH, before->fill[1]) : V(load)(from + WIDTH);
             K(step_products)(kind, first, last, i, 0, factor, V(odd_woven)(c, d), sum);
             continue;
         }
@@ -92,17 +96,17 @@ static ALWAYS_INLINE void K(step_vector)(const K(gradient_tile) *t, const K(step
         K(step_products)(kind, first, last, i, kind.cols - 1, factor, odd, sum);
         if (kind.cols == 2)
             continue;
-        const VEC front = V(set)(!end || end->inside ? from[-1] : (REAL)t->s->constant);
+        const VEC cell = V(set)(!end || end->inside ? from[-1] : (REAL)t->s->constant);
         const INDEX lanes = end ? end->moved : moved;
-        K(step_products)(kind, first, last, i, 0, factor, V(pick2)(lanes, V(within)(lanes), front, odd, V(zero)()),
+        K(step_products)(kind, first, last, i, 0, factor, V(pick2)(lanes, V(within)(lanes), cell, odd, V(zero)()),
                          sum);
     }
 }
 
-/* Adds the lines of step k, which rows first .. last-1 of dy meet. */
+/* Adds the lines of step k, which rows first .. last-1 of dy meet. front: of the first block, see above. */
 static ALWAYS_INLINE void K(step_lines)(const K(gradient_tile) *t, const K(step_kind) kind, const int first,
-                                        const int last, const K(step_end) *ends, int64_t k, const REAL *plane,
-                                        const REAL *dy, INDEX moved, VEC *sum) {
+                                        const int last, int front, const K(step_end) *ends, int64_t k,
+                                        const REAL *plane, const REAL *dy, INDEX moved, VEC *sum) {
     const REAL *x[2];
     int64_t block = 0, p = t->h * WIDTH;
     UNROLL for (int i = 0; i < kind.lines; i++) {
@@ -118,12 +122,16 @@ static ALWAYS_INLINE void K(step_lines)(const K(gradient_tile) *t, const K(step_
     dy += k * t->s->dy_row;
     for (int64_t at = p; first == 0 && STEP_WOVEN && t->s->ahead && at < t->s->cols; at += LANES)
         PREFETCH(dy + at + t->s->dy_plane);
+    if (STEP_WOVEN && kind.cols == 3 && front) {
+        K(step_vector)(t, kind, first, last, 1, ends++, x, dy, p, moved, sum);
+        block++, p += LANES;
+    }
     for (; block < t->left; block++, p += LANES)
-        K(step_vector)(t, kind, first, last, ends++, x, dy, p, moved, sum);
+        K(step_vector)(t, kind, first, last, 0, ends++, x, dy, p, moved, sum);
     for (; block < t->right; block++, p += LANES)
-        K(step_vector)(t, kind, first, last, NULL, x, dy, p, moved, sum);
+        K(step_vector)(t, kind, first, last, 0, NULL, x, dy, p, moved, sum);
     for (; block < t->blocks; block++, p += LANES)
-        K(step_vector)(t, kind, first, last, ends++, x, dy, p, moved, sum);
+        K(step_vector)(t, kind, first, last, 0, ends++, x, dy, p, moved, sum);
 }
 
 /* The numbers of the first lanes, so many of them, and none for the others. */
@@ -167,6 +175,8 @@ static ALWAYS_INLINE void K(step_planes)(const K(gradient_tile) *t_, const K(ste
     for (int64_t block = 0; block < t->blocks; block++)
         if (block < t->left || block >= t->right)
             K(step_ready)(t, kind, block, end++);
+    const int64_t column = t->off[K(step_even)(kind)] + 2 * t->h * WIDTH;
+    const int front = t->left == 1 && s->cols >= (t->h + 1) * WIDTH && column >= 0 && column + 2 * WIDTH <= s->width;
     for (int64_t i = 0; i < s->planes; i++, x += s->x_plane, dy += s->dy_plane, sums += s->kh * s->kw * pitch) {
         VEC sum[3 * GRADIENT_MOST + 1];
         UNROLL for (int j = 0; j < kind.rows; j++)
@@ -175,12 +185,12 @@ static ALWAYS_INLINE void K(step_planes)(const K(gradient_tile) *t_, const K(ste
         sum[kind.rows * kind.cols] = bias && !s->fresh ? K(step_order)(V(load)(bias + i * pitch)) : V(zero)();
         UNROLL for (int j = 1; j < most; j++)
             for (int64_t k = (j - 1) * skew; k < j * skew; k++)
-                K(step_lines)(t, kind, 0, j, ends, k, x, dy, moved, sum);
+                K(step_lines)(t, kind, 0, j, front, ends, k, x, dy, moved, sum);
         for (int64_t k = (most - 1) * skew; k < rows; k++)
-            K(step_lines)(t, kind, 0, most, ends, k, x, dy, moved, sum);
+            K(step_lines)(t, kind, 0, most, front, ends, k, x, dy, moved, sum);
         UNROLL for (int j = 1; j < most; j++)
             for (int64_t k = rows + (j - 1) * skew; k < rows + j * skew; k++)
-                K(step_lines)(t, kind, j, most, ends, k, x, dy, moved, sum);
+                K(step_lines)(t, kind, j, most, front, ends, k, x, dy, moved, sum);
         UNROLL for (int j = 0; j < kind.rows; j++)
             UNROLL for (int v = 0; v < kind.cols; v++)
                 V(store)(sums + j * t->down + v * pitch, K(step_reorder)(sum[j * kind.cols + v]));
