@@ -130,20 +130,21 @@ PLACE(place_both_mirrored, .vectors = 2, .mirrored = 1)
 
 /* From line to line; where there is but one between constants, any will do. */
 static ptrdiff_t K(place_pitch)(const cgc_stencil *s) {
-    const ptrdiff_t *lines = s->lines;
-    return s->rows > 1 ? lines[2] - lines[1]
+    const ptrdiff_t *lines = s->lines, edge = s->kh / 2;
+    return s->rows > 1 ? lines[edge + 1] - lines[edge]
            : lines[0] != CGC_CONSTANT_LINE ? lines[1] - lines[0]
            : lines[2] != CGC_CONSTANT_LINE ? lines[2] - lines[1] : 0;
 }
 
-/* Whether lines stand a pitch apart in the source, but the first and the last one, which may be constants. */
+/* Whether lines stand a pitch apart in the source, but those that no output is centred on, which may be constants. */
 static int K(place_lines)(const cgc_stencil *s) {
-    for (int64_t t = 1; t <= s->rows; t++)
+    const int64_t edge = s->kh / 2, count = (s->rows - 1) * s->step + s->kh;
+    for (int64_t t = edge; t < count - edge; t++)
         if (s->lines[t] == CGC_CONSTANT_LINE)
             return 0;
     const ptrdiff_t pitch = K(place_pitch)(s);
-    for (int64_t t = 0; t < s->rows + 2; t++)
-        if (s->lines[t] != CGC_CONSTANT_LINE && s->lines[t] - s->lines[1] != (t - 1) * pitch)
+    for (int64_t t = 0; t < count; t++)
+        if (s->lines[t] != CGC_CONSTANT_LINE && s->lines[t] - s->lines[edge] != (t - edge) * pitch)
             return 0;
     return 1;
 }

@@ -7,11 +7,13 @@
  *
  * A copy costs little beside a filter, and saves what 16 registers are too few for: cells that are picked from vectors
  * at the ends, and weights at the same time. And it leaves one kernel for all padding modes, so that the machine can
- * keep its code decoded. Only beside 3 x 3 filters on small planes it costs too much, see strip_place_template.h. What
- * the stencil says of the next plane, `ahead`, is not used: laying brings it nearer.
+ * keep its code decoded. Only beside 3 x 3 filters on small planes, and at step 2, it costs too much, see
+ * strip_place_template.h and strip_woven_template.h. What the stencil says of the next plane, `ahead`, is not used:
+ * laying brings it nearer.
  */
 #include "strip_band_template.h"
 #include "strip_place_template.h"
+#include "strip_woven_template.h"
 #include "strip_tile_template.h"
 
 /* ---- the kernels: they work on a copy of what they are told, which no store to y can change ---------------------- */
@@ -289,7 +291,7 @@ static int K(strip_planes)(const cgc_stencil *s) {
     const K(strip_filter) *filter = K(strip_filter_of)(s);
     K(strip_cuts) cut;
     K(band) b;
-    if (K(place_planes)(s))
+    if (K(place_planes)(s) || K(woven_planes)(s))
         return 1;
     if (!K(strip_serves)(s, filter, &cut, &b))
         return 0;
