@@ -104,14 +104,17 @@ static void test_pixels_of(bench *t, const shape *f, int64_t rows, int64_t cols,
     const int64_t src_u = most(1, wide) + rng_range(&t->random, 0, 2);
     const int64_t src_row = shares ? f->step * src_u : rng_range(&t->random, 0, 3) * src_u;
     const int64_t y_col = channels + rng_range(&t->random, 0, 2), y_row = cols * y_col + rng_range(&t->random, 0, 2);
-    const int64_t turned = rng_chance(&t->random, 20);
+    const int64_t turned = rng_chance(&t->random, 20), taps = f->kh * f->kw;
+    const int64_t fresh = taps && rng_chance(&t->random, 50) ? rng_range(&t->random, 1, f->kh) : 0;
     CASE(t, "pixels rows=%lld cols=%lld channels=%lld shift=%lld filter=%lldx%lld step=%lld,%lld dilation=%lld "
-         "clamp=%g,%g", (long long)rows, (long long)cols, (long long)channels, (long long)shift, (long long)f->kh,
-         (long long)f->kw, (long long)(src_row / src_u), (long long)f->step, (long long)f->dilation, t->lo, t->hi);
-    const int64_t count = f->kh && f->kw ? (rows - 1) * src_row + (f->kh - 1) * src_u + wide : 0;
+         "fresh=%lld clamp=%g,%g", (long long)rows, (long long)cols, (long long)channels, (long long)shift,
+         (long long)f->kh, (long long)f->kw, (long long)(src_row / src_u), (long long)f->step, (long long)f->dilation,
+         (long long)fresh, t->lo, t->hi);
+    const int64_t count = taps ? (rows - 1) * src_row + (f->kh - 1) * src_u + wide : 0;
     if (!CHECK(count <= POINTERS, "%lld pointers", (long long)count)) return;
-    const void *const *src = draw_pointers(t, pointers, count, channels);
-    const void *blank = rng_chance(&t->random, 50) ? draw_blanks(t, pointers, count, src_u, channels) : NULL;
+    const void **table = pointers + POINTERS - count; /* at the end, lest more of it be read */
+    const void *const *src = draw_pointers(t, table, count, channels);
+    const void *blank = rng_chance(&t->random, 50) ? draw_blanks(t, table, count, src_u, channels) : NULL;
     const void *plain = operand(t, C, channels * terms);
     const void *w = pack_plainly(t, plain, channels, shift, terms);
     char *y = output(t, (rows - 1) * y_row + (cols - 1) * y_col + channels);
@@ -127,7 +130,7 @@ static void test_pixels_of(bench *t, const shape *f, int64_t rows, int64_t cols,
             }
     const cgc_pixel_rows call = {
         .rows = rows, .cols = cols, .channels = channels, .shift = shift, .kh = f->kh, .kw = f->kw, .src = src,
-        .src_row = (ptrdiff_t)src_row, .src_u = (ptrdiff_t)src_u, .step = (ptrdiff_t)f->step,
+        .fresh = fresh, .src_row = (ptrdiff_t)src_row, .src_u = (ptrdiff_t)src_u, .step = (ptrdiff_t)f->step,
         .dilation = (ptrdiff_t)f->dilation, .blank = blank, .w = w,
         .y = y + (turned ? (cols - 1) * y_col : 0) * (ptrdiff_t)t->size, .y_row = (ptrdiff_t)y_row,
         .y_col = (ptrdiff_t)(turned ? -y_col : y_col), .lo = t->lo, .hi = t->hi,
