@@ -40,63 +40,71 @@ DOWN(strip_3_2_2, 2, strip_down_2, 2)
         case 2: K(strip_tile)(&s, kind, 2); break; \
         case 3: K(strip_tile)(&s, kind, 3); break; \
         case 4: K(strip_tile)(&s, kind, 4); break; \
-        default: K(strip_tile)(&s, kind, 5); break; \
+        default: K(strip_tile)(&s, kind, vectors == 3 ? 4 : 5); break; \
         } \
     }
-TILE(strip_5_1_1, 5, 1, 1, 1)
 TILE(strip_5_1_2, 5, 1, 1, 2)
-TILE(strip_5_1_1_mirrored, 5, 1, -1, 1)
+TILE(strip_5_1_3, 5, 1, 1, 3)
 TILE(strip_5_1_2_mirrored, 5, 1, -1, 2)
-TILE(strip_7_1_1, 7, 1, 1, 1)
+TILE(strip_5_1_3_mirrored, 5, 1, -1, 3)
 TILE(strip_7_1_2, 7, 1, 1, 2)
-TILE(strip_7_1_1_mirrored, 7, 1, -1, 1)
+TILE(strip_7_1_3, 7, 1, 1, 3)
 TILE(strip_7_1_2_mirrored, 7, 1, -1, 2)
+TILE(strip_7_1_3_mirrored, 7, 1, -1, 3)
 TILE(strip_5_2_1, 5, 2, 0, 1)
 TILE(strip_5_2_2, 5, 2, 0, 2)
 #undef TILE
 
-#define NARROW(name, size, step, apart) \
+#define COLUMN(name, size, step, apart, narrow) \
     static void K(name)(const K(strip) *strip, int rows) { \
         const K(strip) s = *strip; \
-        const K(strip_kind) kind = {size, step, apart, 1, 1}; \
+        const K(strip_kind) kind = {size, step, apart, 1, narrow}; \
         switch (rows) { \
-        case 1: K(strip_narrow)(&s, kind, 1); break; \
-        case 2: K(strip_narrow)(&s, kind, 2); break; \
-        case 3: K(strip_narrow)(&s, kind, 3); break; \
-        case 4: K(strip_narrow)(&s, kind, 4); break; \
-        case 5: K(strip_narrow)(&s, kind, 5); break; \
-        case 6: K(strip_narrow)(&s, kind, 6); break; \
-        case 7: K(strip_narrow)(&s, kind, 7); break; \
-        default: K(strip_narrow)(&s, kind, 8); break; \
+        case 1: K(strip_column)(&s, kind, 1); break; \
+        case 2: K(strip_column)(&s, kind, 2); break; \
+        case 3: K(strip_column)(&s, kind, 3); break; \
+        case 4: K(strip_column)(&s, kind, 4); break; \
+        case 5: K(strip_column)(&s, kind, 5); break; \
+        case 6: K(strip_column)(&s, kind, 6); break; \
+        case 7: K(strip_column)(&s, kind, 7); break; \
+        default: K(strip_column)(&s, kind, 8); break; \
         } \
     }
-NARROW(strip_3_narrow, 3, 1, 1)
-NARROW(strip_3_narrow_mirrored, 3, 1, -1)
-NARROW(strip_5_narrow, 5, 1, 1)
-NARROW(strip_7_narrow, 7, 1, 1)
-NARROW(strip_5_narrow_mirrored, 5, 1, -1)
-NARROW(strip_7_narrow_mirrored, 7, 1, -1)
-NARROW(strip_3_2_narrow, 3, 2, K(strip_pitch))
-NARROW(strip_5_2_narrow, 5, 2, K(strip_pitch))
-#undef NARROW
+COLUMN(strip_5_1_1, 5, 1, 1, 0)
+COLUMN(strip_7_1_1, 7, 1, 1, 0)
+COLUMN(strip_5_1_1_mirrored, 5, 1, -1, 0)
+COLUMN(strip_7_1_1_mirrored, 7, 1, -1, 0)
+COLUMN(strip_3_narrow, 3, 1, 1, 1)
+COLUMN(strip_3_narrow_mirrored, 3, 1, -1, 1)
+COLUMN(strip_5_narrow, 5, 1, 1, 1)
+COLUMN(strip_7_narrow, 7, 1, 1, 1)
+COLUMN(strip_5_narrow_mirrored, 5, 1, -1, 1)
+COLUMN(strip_7_narrow_mirrored, 7, 1, -1, 1)
+COLUMN(strip_3_2_narrow, 3, 2, K(strip_pitch), 1)
+COLUMN(strip_5_2_narrow, 5, 2, K(strip_pitch), 1)
+#undef COLUMN
 
-/* The kernels of a filter: of one vector, of two, and of one that is narrow, if any; and the most rows they take. */
+/* A filter's kernels: of a vector that is narrow, of one, of two, and of three, if any; the most rows of each. */
+enum { K(narrow), K(single), K(pair), K(triple), K(shapes) };
 typedef struct K(strip_filter) {
     int size, step, mirrored;
-    K(strip_fn) *run[3];
-    int rows, narrow_rows;
+    K(strip_fn) *run[K(shapes)];
+    int rows[K(shapes)];
 } K(strip_filter);
 
 static const K(strip_filter) *K(strip_filter_of)(const cgc_stencil *s) {
+    enum { ALL = K(band_cells) };
     static const K(strip_filter) filters[] = {
-        {3, 1, 0, {K(strip_3_1_1), K(strip_3_1_2), K(strip_3_narrow)}, K(band_cells), 8},
-        {3, 1, 1, {K(strip_3_1_1), K(strip_3_1_2), K(strip_3_narrow_mirrored)}, K(band_cells), 8},
-        {3, 2, 0, {K(strip_3_2_1), K(strip_3_2_2), K(strip_3_2_narrow)}, K(band_cells), 8},
-        {5, 1, 0, {K(strip_5_1_1), K(strip_5_1_2), K(strip_5_narrow)}, 5, 8},
-        {5, 1, 1, {K(strip_5_1_1_mirrored), K(strip_5_1_2_mirrored), K(strip_5_narrow_mirrored)}, 5, 8},
-        {5, 2, 0, {K(strip_5_2_1), K(strip_5_2_2), K(strip_5_2_narrow)}, 5, 8},
-        {7, 1, 0, {K(strip_7_1_1), K(strip_7_1_2), K(strip_7_narrow)}, 5, 8},
-        {7, 1, 1, {K(strip_7_1_1_mirrored), K(strip_7_1_2_mirrored), K(strip_7_narrow_mirrored)}, 5, 8},
+        {3, 1, 0, {K(strip_3_narrow), K(strip_3_1_1), K(strip_3_1_2), NULL}, {8, ALL, ALL, 0}},
+        {3, 1, 1, {K(strip_3_narrow_mirrored), K(strip_3_1_1), K(strip_3_1_2), NULL}, {8, ALL, ALL, 0}},
+        {3, 2, 0, {K(strip_3_2_narrow), K(strip_3_2_1), K(strip_3_2_2), NULL}, {8, ALL, ALL, 0}},
+        {5, 1, 0, {K(strip_5_narrow), K(strip_5_1_1), K(strip_5_1_2), K(strip_5_1_3)}, {8, 5, 5, 4}},
+        {5, 1, 1, {K(strip_5_narrow_mirrored), K(strip_5_1_1_mirrored), K(strip_5_1_2_mirrored),
+                   K(strip_5_1_3_mirrored)}, {8, 5, 5, 4}},
+        {5, 2, 0, {K(strip_5_2_narrow), K(strip_5_2_1), K(strip_5_2_2), NULL}, {8, 5, 5, 0}},
+        {7, 1, 0, {K(strip_7_narrow), K(strip_7_1_1), K(strip_7_1_2), K(strip_7_1_3)}, {8, 5, 5, 4}},
+        {7, 1, 1, {K(strip_7_narrow_mirrored), K(strip_7_1_1_mirrored), K(strip_7_1_2_mirrored),
+                   K(strip_7_1_3_mirrored)}, {8, 5, 5, 4}},
     };
     for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++)
         if (filters[i].size == s->kh && filters[i].size == s->kw && filters[i].step == s->step &&
@@ -105,40 +113,43 @@ static const K(strip_filter) *K(strip_filter_of)(const cgc_stencil *s) {
     return NULL;
 }
 
-/* `rows` rows of `cols` columns, which begin at `cells` and `y`. */
-static ALWAYS_INLINE void K(strip_across)(const K(strip_filter) *filter, K(strip) *s, int64_t cols, const REAL *cells,
-                                          REAL *y, int rows) {
-    enum { SINGLE, PAIR, NARROW };
+/* `rows` rows of `cols` columns, which begin at `cells` and `y`; in blocks of `widest` vectors, or less. */
+static ALWAYS_INLINE void K(strip_across)(const K(strip_filter) *filter, K(strip) *s, const int widest, int64_t cols,
+                                          const REAL *cells, REAL *y, int rows) {
     if (cols <= 2 * WIDTH) {
         s->second = cols - WIDTH;
         s->cells = cells;
         s->y = y;
-        filter->run[cols <= WIDTH ? NARROW : PAIR](s, rows);
+        filter->run[widest](s, rows);
         return;
     }
-    for (int64_t p = 0; p < cols; p += 2 * WIDTH) {
-        const int shape = cols - p > WIDTH ? PAIR : SINGLE;
-        const int64_t from = shape == SINGLE ? cols - WIDTH : p; /* a part of a vector is moved back */
-        s->second = cols - p < 2 * WIDTH ? cols - p - WIDTH : WIDTH;
+    for (int64_t p = 0, left = cols; left > 0; left = cols - p) {
+        const int shape = left <= WIDTH ? K(single) : left <= 2 * WIDTH ? K(pair) : widest;
+        const int64_t width = shape * WIDTH;
+        const int64_t from = left < width && shape != K(pair) ? cols - width : p; /* a part of one is moved back */
+        s->second = left < width && shape == K(pair) ? left - WIDTH : WIDTH;
         s->cells = cells + from;
         s->y = y + from;
         filter->run[shape](s, rows);
+        p += width;
     }
 }
 
 /* The same of any number of rows, cut evenly. */
 static ALWAYS_INLINE void K(strip_all)(const K(strip_filter) *filter, K(strip) *s, int64_t cols, const REAL *cells,
                                        REAL *y, int64_t rows) {
-    const int most = cols <= WIDTH ? filter->narrow_rows : filter->rows;
+    /* Of four vectors two pairs are less work than three and one; and less than three have no room to be moved back. */
+    const int threes = filter->run[K(triple)] && (cols == 3 * WIDTH || cols > 4 * WIDTH);
+    const int widest = cols <= WIDTH ? K(narrow) : threes ? K(triple) : K(pair), most = filter->rows[widest];
     int left = (int)rows;
     for (int tiles = left <= most ? 1 : (left + most - 1) / most; tiles > 1; tiles--) {
         const int now = left / tiles;
-        K(strip_across)(filter, s, cols, cells, y, now);
+        K(strip_across)(filter, s, widest, cols, cells, y, now);
         left -= now;
         cells += now * s->down;
         y += now * s->y_pitch;
     }
-    K(strip_across)(filter, s, cols, cells, y, left);
+    K(strip_across)(filter, s, widest, cols, cells, y, left);
 }
 
 /* ---- planes ----------------------------------------------------------------------------------------------------- */
@@ -249,7 +260,7 @@ static void K(strip_whole)(const K(strip_filter) *filter, const K(band) *b, cons
                            int pads, REAL *band) {
     const cgc_stencil *s = b->s;
     const int64_t cols = s->cols, count = (s->rows - 1) * s->step + s->kh, size = count * b->pitch;
-    const int64_t exact = s->rows <= filter->narrow_rows ? K(place_exact)(s) : s->planes;
+    const int64_t exact = s->rows <= filter->rows[K(narrow)] ? K(place_exact)(s) : s->planes;
     const int ahead = 2 * size <= K(band_cells);
     REAL *now = band, *next = band + (ahead ? size : 0);
     for (int64_t i = -ahead; i < s->planes; i++) {

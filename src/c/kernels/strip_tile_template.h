@@ -1,6 +1,6 @@
 /*
- * What the strips of a band, see strip_template.h, are made of: one or two vectors of outputs by some rows. It must not
- * know how the band was laid.
+ * What the strips of a band, see strip_template.h, are made of: one to three vectors of outputs by some rows. It must
+ * not know how the band was laid.
  *
  * Parameters: those of stencil_template.h.
  *
@@ -140,14 +140,14 @@ static ALWAYS_INLINE void K(strip_down_2)(const K(strip) *s, const K(strip_kind)
 static ALWAYS_INLINE void K(strip_tile)(const K(strip) *s, const K(strip_kind) kind, const int rows) {
     const REAL *cells = s->cells, *w = s->w;
     REAL *y = s->y;
-    VEC sum[10];
+    VEC sum[12];
     K(strip_begin)(s, rows * kind.vectors, sum);
     UNROLL for (int t = 0; t < (rows - 1) * kind.step + kind.size; t++) {
         const int first = t < kind.size ? 0 : (t - kind.size) / kind.step + 1;
         const int end = t < (rows - 1) * kind.step ? t / kind.step + 1 : rows;
         REFRESH(w);
         UNROLL for (int v = 0; v < kind.size; v++) {
-            VEC cell[2];
+            VEC cell[3];
             UNROLL for (int i = 0; i < kind.vectors; i++)
                 cell[i] = V(keep)(V(load)(cells + K(strip_under)(s, kind, v) + i * s->second));
             UNROLL for (int j = first; j < end; j++) {
@@ -165,10 +165,10 @@ static ALWAYS_INLINE void K(strip_tile)(const K(strip) *s, const K(strip_kind) k
     }
 }
 
-/* ---- one narrow vector: each weight is broadcast once for all rows --------------------------------------------- */
+/* ---- one vector: each weight is broadcast once for all rows ----------------------------------------------------- */
 
-static ALWAYS_INLINE void K(strip_narrow)(const K(strip) *s, const K(strip_kind) kind, const int rows) {
-    const ptrdiff_t pitch = kind.step * K(strip_pitch);
+static ALWAYS_INLINE void K(strip_column)(const K(strip) *s, const K(strip_kind) kind, const int rows) {
+    const ptrdiff_t pitch = kind.narrow ? kind.step * K(strip_pitch) : s->pitch;
     const REAL *cells = s->cells, *w = s->w;
     REAL *y = s->y;
     VEC sum[8];
