@@ -234,7 +234,7 @@ static void K(lay_planes)(const K(laid) *t, const K(laying) *l, const REAL *x, c
     }
 }
 
-/* Calls for the planes behind those that are laid, where they are run of lines. */
+/* Calls for the planes behind those that are laid, where they are runs of lines. */
 static void K(laid_ahead)(K(laid) *t, const REAL *x, const ptrdiff_t *lines, int64_t count) {
     int64_t first = 0, last = count - 1;
     while (first < last && lines[first] == CGC_CONSTANT_LINE)
