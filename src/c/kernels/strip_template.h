@@ -212,9 +212,11 @@ static int K(strip_serves)(const cgc_stencil *s, const K(strip_filter) *filter, 
 
 /* Whether a block can be read where it stands: then the lines, `count` of them, are a pitch apart. */
 static int K(strip_in_place)(const K(band) *b, const ptrdiff_t *lines, int64_t count) {
-    const ptrdiff_t apart = b->s->dilation_h, pitch = lines[apart] - lines[0];
-    if (b->s->step == 2 || b->pads > 0 || b->s->cols <= K(band_cols) || lines[0] == CGC_CONSTANT_LINE)
+    const ptrdiff_t apart = b->s->dilation_h;
+    if (b->s->step == 2 || b->pads > 0 || b->s->cols <= K(band_cols) || lines[0] == CGC_CONSTANT_LINE ||
+        lines[apart] == CGC_CONSTANT_LINE)
         return 0;
+    const ptrdiff_t pitch = lines[apart] - lines[0];
     for (int64_t t = 1; t < count; t++)
         if (lines[t * apart] == CGC_CONSTANT_LINE || lines[t * apart] - lines[(t - 1) * apart] != pitch)
             return 0;
