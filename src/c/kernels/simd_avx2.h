@@ -62,10 +62,9 @@ static inline void store_first_f32(mask_f32 m, float *p, vec_f32 v) {
         _mm_store_ss(p, part);
 }
 static inline void store_lanes_f32(float *p, vec_f32 v, int64_t from, int64_t count) {
-    float lane[WIDTH_f32];
-    _mm256_storeu_ps(lane, v);
-    for (int64_t l = 0; l < count; l++)
-        p[l] = lane[from + l];
+    const __m256i lanes = _mm256_loadu_si256((const __m256i *)(const void *)lane_table_f32);
+    const __m256i moved = _mm256_add_epi32(lanes, _mm256_set1_epi32((int)from)); /* counted modulo 8 */
+    store_first_f32(first_f32(count), p, _mm256_permutevar8x32_ps(v, moved));
 }
 /* Lane half b of t[i] comes from row 4*b + i, so that halves need no exchange afterwards. */
 enum { TURNED_f32 = 4 };
@@ -182,10 +181,10 @@ static inline void store_first_f64(mask_f64 m, double *p, vec_f64 v) {
         _mm_store_sd(p, part);
 }
 static inline void store_lanes_f64(double *p, vec_f64 v, int64_t from, int64_t count) {
-    double lane[WIDTH_f64];
-    _mm256_storeu_pd(lane, v);
-    for (int64_t l = 0; l < count; l++)
-        p[l] = lane[from + l];
+    const __m256i halves = _mm256_loadu_si256((const __m256i *)(const void *)lane_table_f32);
+    const __m256i moved = _mm256_add_epi32(halves, _mm256_set1_epi32(2 * (int)from));
+    store_first_f64(first_f64(count), p,
+                    _mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(v), moved)));
 }
 enum { TURNED_f64 = 2 };
 static inline void load_turned_f64(const double *p, ptrdiff_t d, vec_f64 *v) {
