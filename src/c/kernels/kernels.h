@@ -39,7 +39,7 @@ typedef struct cgc_pixel_rows {
     int64_t rows, cols, channels, shift, kh, kw; /* shift: see `pack` */
     const void *const *src;
     ptrdiff_t src_row, src_u, step, dilation; /* in pointers; step and dilation are at least 1 */
-    int64_t fresh; /* if not 0: pixels lie beyond the caches, and so many lines of a row are not those of the row above */
+    int64_t fresh; /* if not 0, pixels lie beyond the caches, and so many lines of a row are new */
     const void *blank; /* a pixel of zeros; a filter row whose first pixel it is has no other. NULL: there is none */
     const void *w;     /* bias and weights, as `pack` packs 1 + kh*kw terms */
     void *y;

@@ -15,10 +15,10 @@
 
 /*
  * What the compiler knows of a kernel: the filter's width (0: nothing), the step (0: nothing), the tile
- * (0 rows: one).
+ * (0 rows: one); whether pixels lie beyond the caches.
  */
 typedef struct K(pixels_kind) {
-    int kw, step, rows, cols, masked;
+    int kw, step, rows, cols, masked, far;
 } K(pixels_kind);
 
 /* Adds `taps` taps of one filter row to the sums. x points at the pixels of the first tap. */
@@ -155,7 +155,7 @@ static ALWAYS_INLINE void K(pixels_tiles)(const cgc_pixel_rows *call, const K(pi
     const int64_t channels = call->channels, group = (1 + call->kh * call->kw) * WIDTH;
     const ptrdiff_t step = kind.step ? kind.step : call->step;
     const MASK mask = V(first)(channels);
-    const int below = REGISTERS == 16 && call->fresh && src + call->src_row < call->src + call->rows * call->src_row;
+    const int below = kind.far && src + call->src_row < call->src + call->rows * call->src_row;
     for (int64_t i = 0; i < call->cols; i += kind.cols) {
         const int64_t j = i + kind.cols <= call->cols ? i : call->cols - kind.cols;
         const void *const *x = src + j * step;
@@ -167,8 +167,9 @@ static ALWAYS_INLINE void K(pixels_tiles)(const cgc_pixel_rows *call, const K(pi
         }
         for (int64_t p = -call->shift; p < channels; p += WIDTH, w += group) {
             const int64_t first = p < 0 ? 0 : p + WIDTH <= channels ? p : channels - WIDTH;
-            if (below && (p + call->shift) * (int64_t)sizeof(REAL) % CGC_LINE_BYTES == 0)
-                K(pixels_below)(call, (kind.cols - 1) * step + 1, x + call->src_row, kind.cols, to + call->y_row, first);
+            if (kind.far && below && (p + call->shift) * (int64_t)sizeof(REAL) % CGC_LINE_BYTES == 0)
+                K(pixels_below)(call, (kind.cols - 1) * step + 1, x + call->src_row, kind.cols, to + call->y_row,
+                                first);
             if (kind.rows > 1)
                 K(pixels_square)(call, kind, x, first, w, to);
             else
@@ -187,7 +188,10 @@ typedef void K(pixels_fn)(const cgc_pixel_rows *call, int cols, const void *cons
         break
 #define KERNEL(name, most, ...) \
     static void K(name)(const cgc_pixel_rows *call, int cols, const void *const *src, REAL *y) { \
-        switch (cols) { \
+        switch (REGISTERS == 16 && call->fresh && call->cols >= most ? 0 : cols) { \
+        case 0: \
+            K(pixels_tiles)(call, (K(pixels_kind)){__VA_ARGS__, .cols = most, .far = 1}, src, y); \
+            break; \
             TILE(1, most, __VA_ARGS__); \
             TILE(2, most, __VA_ARGS__); \
             TILE(3, most, __VA_ARGS__); \
