@@ -13,10 +13,24 @@
 #define PAIR_ROWS 2
 #endif
 
+/* Where a masked load costs no more than another one, it finds the ends of lines. */
+#if REGISTERS == 16
+#define PAIR_SPANS
+enum { K(pairs_backs) = 3 }; /* columns before that of the first pair, from 0 on, whose lanes are kept */
+#endif
+
 /* What the compiler knows of a kernel when it writes it; ku and kw: both, or neither (0). */
 typedef struct K(pairs_kind) {
     int ku, kw, odd;
 } K(pairs_kind);
+
+#ifdef PAIR_SPANS
+/* The left end and another place: their first pairs, and the lanes inside a line so many columns before these. */
+typedef struct K(pairs_ends) {
+    int64_t q[2];
+    SPAN inside[2][K(pairs_backs)];
+} K(pairs_ends);
+#endif
 
 /* Where a tile is, of a plane that begins at x, w and y; and of a known filter the lines and the weights. */
 typedef struct K(pairs_place) {
@@ -24,34 +38,49 @@ typedef struct K(pairs_place) {
     const REAL *x, *w;
     REAL *y;
     int64_t r, q; /* its first row and its first pair */
+#ifdef PAIR_SPANS
+    K(pairs_ends) *ends;
+    const SPAN *inside; /* of the ends, those of this place */
+#else
     const int32_t *shifted; /* lanes 0 ... WIDTH-1, between -1 */
+#endif
     const REAL *line[3 * PAIR_ROWS];
     VEC held[15];
 } K(pairs_place);
 
-/* The cells of a line from a column on; those beyond its ends are 0. */
-static ALWAYS_INLINE VEC K(pairs_cells)(const K(pairs_place) *at, const int inside, const REAL *line, int64_t column) {
+/* The cells of a line from `back` columns before `column` on, that of the first pair; those beyond its ends are 0. */
+static ALWAYS_INLINE VEC K(pairs_cells)(const K(pairs_place) *at, const int inside, const REAL *line, int64_t column,
+                                        int64_t back) {
+    const int64_t first = column - back, width = at->s->width;
     if (inside)
-        return V(load)(line + column);
-    const int64_t width = at->s->width, last = width < WIDTH ? 0 : width - WIDTH;
-    const int64_t from = column < 0 ? 0 : column > last ? last : column;
-    const int64_t shift = column - from < -WIDTH ? -WIDTH : column - from > WIDTH ? WIDTH : column - from;
+        return V(load)(line + first);
+#ifdef PAIR_SPANS
+    return V(load_span_or_zero)(back < K(pairs_backs) ? at->inside[back] : V(between)(-first, width - first),
+                                line + first);
+#else
+    const int64_t last = width < WIDTH ? 0 : width - WIDTH, from = first < 0 ? 0 : first > last ? last : first;
+    const int64_t shift = first - from < -WIDTH ? -WIDTH : first - from > WIDTH ? WIDTH : first - from;
     const VEC cells = width < WIDTH ? V(load_first)(V(first)(width), line) : V(load)(line + from);
     const INDEX index = V(load_index)(at->shifted + WIDTH + shift);
     return V(pick_or_zero)(index, V(within)(index), cells);
+#endif
 }
 
 /* Adds the terms of row u of a known filter. */
 static ALWAYS_INLINE void K(pairs_known_line)(const K(pairs_place) *at, const K(pairs_kind) kind, const int rows,
                                               const int inside, const int u, VEC *sum) {
-    const int64_t column = at->q + at->s->first;
+    int64_t column = at->q + at->s->first;
     VEC cells[PAIR_ROWS];
+#ifdef PAIR_SPANS
+    if (!inside)
+        REFRESH(column); /* lest addresses that both tiles have be made before either, for which there is no room */
+#endif
     UNROLL for (int v = 0; v < kind.kw; v++) {
         const int column_of_pair = (v + kind.odd) % 2;
         UNROLL for (int j = 0; j < rows; j++) {
             if (v == 0 || column_of_pair == 0)
-                cells[j] = V(keep)(K(pairs_cells)(at, inside, at->line[u * PAIR_ROWS + j],
-                                                  column - (v + kind.odd) / 2));
+                cells[j] = V(keep)(K(pairs_cells)(at, inside, at->line[u * PAIR_ROWS + j], column,
+                                                  (v + kind.odd) / 2));
             VEC *to = &sum[2 * j + column_of_pair];
             *to = V(fma)(at->held[u * kind.kw + v], cells[j], *to);
         }
@@ -76,7 +105,7 @@ static ALWAYS_INLINE void K(pairs_any_line)(const K(pairs_place) *at, const K(pa
         for (int64_t v = (b + kind.odd) % 2; v < s->kw; v += 2) {
             const VEC weight = V(set)(w[v * s->w_v]);
             UNROLL for (int j = 0; j < rows; j++)
-                sum[2 * j + b] = V(fma)(weight, K(pairs_cells)(at, inside, line[j], column - (v + kind.odd) / 2),
+                sum[2 * j + b] = V(fma)(weight, K(pairs_cells)(at, inside, line[j], column, (v + kind.odd) / 2),
                                         sum[2 * j + b]);
         }
 }
@@ -109,6 +138,19 @@ static ALWAYS_INLINE void K(pairs_tile)(const K(pairs_place) *at, const K(pairs_
     }
 }
 
+#ifdef PAIR_SPANS
+/* Finds the ends of lines from where a tile begins: rows have them at the same two places, mostly. */
+static ALWAYS_INLINE const SPAN *K(pairs_look)(const cgc_pairs *s, K(pairs_ends) *ends, int64_t q) {
+    const int place = q > 0;
+    for (int back = 0; ends->q[place] != q && back < K(pairs_backs); back++) {
+        const int64_t column = q + s->first - back;
+        ends->inside[place][back] = V(between)(-column, s->width - column);
+    }
+    ends->q[place] = q;
+    return ends->inside[place];
+}
+#endif
+
 /*
  * The tiles of `rows` rows from row r on. Those that need not look for ends are the ones that begin with pairs low ..
  * high-1.
@@ -123,20 +165,30 @@ static ALWAYS_INLINE void K(pairs_row)(K(pairs_place) *at, const K(pairs_kind) k
     for (at->q = 0; at->q < pairs; at->q += WIDTH) {
         if (at->q + WIDTH > pairs && pairs > WIDTH) /* the last ones move back, to end with the row */
             at->q = pairs - WIDTH;
-        if (rows > 1 && at->q >= low && at->q < high)
+        if (rows > 1 && at->q >= low && at->q < high) {
             K(pairs_tile)(at, kind, rows, 1);
-        else
-            K(pairs_tile)(at, kind, rows, 0);
+            continue;
+        }
+#ifdef PAIR_SPANS
+        at->inside = K(pairs_look)(at->s, at->ends, at->q);
+#endif
+        K(pairs_tile)(at, kind, rows, 0);
     }
 }
 
 static ALWAYS_INLINE void K(pairs_planes)(const cgc_pairs *s, const K(pairs_kind) kind) {
     const int64_t low = (s->kw - 1 + kind.odd) / 2 - s->first, end = s->width - s->first, whole = s->cols / 2;
     const int64_t high = (end < whole ? end : whole) - WIDTH + 1;
+    K(pairs_place) at = {.s = s, .x = s->x, .w = s->w, .y = s->y};
+#ifdef PAIR_SPANS
+    K(pairs_ends) ends = {.q = {-1, -1}};
+    at.ends = &ends;
+#else
     int32_t shifted[3 * WIDTH];
     for (int i = 0; i < 3 * WIDTH; i++)
         shifted[i] = i >= WIDTH && i < 2 * WIDTH ? i - WIDTH : -1;
-    K(pairs_place) at = {.s = s, .x = s->x, .w = s->w, .y = s->y, .shifted = shifted};
+    at.shifted = shifted;
+#endif
     for (int64_t p = 0; p < s->planes; p++, at.x += s->x_plane, at.w += s->w_plane, at.y += s->y_plane) {
         UNROLL for (int i = 0; i < kind.ku * kind.kw; i++)
             at.held[i] = V(keep)(V(set)(at.w[i / kind.kw * s->w_u + i % kind.kw * s->w_v]));
@@ -170,6 +222,7 @@ KERNEL(pairs_3x5_odd, 3, 5, 1)
 #endif
 #undef KERNEL
 #undef PAIR_ROWS
+#undef PAIR_SPANS
 
 static void K(pairs)(const cgc_pairs *s) {
 #if REGISTERS >= 16
