@@ -17,6 +17,7 @@ typedef struct part {
     cgc_image image;
     int64_t tile;
     int64_t g, groups; /* the first of them, how many */
+    int64_t q;         /* by outputs, where a group is computed at a time: which of them */
     int64_t i, j;      /* the first row and column of the tile, in each phase */
     int64_t rows, cols;
     char *memory;      /* the thread's workspace */
@@ -55,7 +56,7 @@ static cgc_product product_of(const piece *e) {
 static char *destination(const piece *e, int64_t m, int64_t r) {
     const cgc_correlation *c = e->c;
     return cgc_at(e->part->image.destination,
-                  c->d0 + e->part->g * c->d_group + m * c->d_m + (e->i + r) * c->d_row + e->j * c->d_col,
+                  c->d0 + (e->part->g + e->part->q) * c->d_group + m * c->d_m + (e->i + r) * c->d_row + e->j * c->d_col,
                   c->source.size);
 }
 
@@ -72,7 +73,7 @@ static void set_offsets(const cgc_correlation *c, ptrdiff_t *offsets) {
 static void take_sheet(const part *p, cgc_product *product) {
     const cgc_division *cut = p->cut;
     int64_t *filled = (int64_t *)p->memory;
-    product->x = p->memory + p->at.sheet;
+    product->x = cgc_at(p->memory + p->at.sheet, p->q * cut->window.planes * cut->sheet.plane, cut->s.size);
     product->x_row = cut->sheet.pitch;
     product->x_col = 1;
     if (filled[2]) return;
@@ -87,15 +88,14 @@ static void take_sheet(const part *p, cgc_product *product) {
 /* Prepares the source for the tile. */
 static void feed(part *p) {
     const cgc_correlation *c = &p->cut->window;
-    ((int64_t *)p->memory)[2] = 0;
     if (!p->cut->in_place) {
         take_sheet(p, &p->product);
         return;
     }
     p->product.x_row = c->r_i * c->source.row;
     p->product.x_col = c->c_j * c->source.col;
-    p->product.x = cgc_at(p->image.source, p->g * c->s_group + p->i * p->product.x_row + p->j * p->product.x_col,
-                          c->source.size);
+    p->product.x = cgc_at(p->image.source, (p->g + p->q) * c->s_group + p->i * p->product.x_row +
+                                               p->j * p->product.x_col, c->source.size);
 }
 
 /* ---- vectors over pixels --------------------------------------------------------------------------------------- */
@@ -213,8 +213,8 @@ static block block_of(const piece *e, int64_t b) {
     block k = {.product = product_of(e)};
     cgc_product *product = &k.product;
     product->m = cgc_min(weights->m, e->c->m - b * weights->m);
-    product->w = cgc_weight_block(weights, cut->kernels, e->c, p->image.weight, p->memory + p->at.weights, p->g, b,
-                                  &k.finite);
+    product->w = cgc_weight_block(weights, cut->kernels, e->c, p->image.weight, p->memory + p->at.weights,
+                                  p->g + p->q, b, &k.finite);
     product->w_m = 1;
     product->w_k = cgc_ceil_div(product->m, cut->kernels->width) * cut->kernels->width;
     product->bias = p->bias;
@@ -316,7 +316,7 @@ static void set_bias(part *p, int64_t b) {
     const int64_t most = p->cut->phases[0].weights.m, m0 = b * most, m = cgc_min(most, c->m - m0);
     kernels->fill(p->bias, 1, most);
     if (p->image.bias)
-        kernels->gather(p->bias, cgc_at(p->image.bias, p->g * c->m + m0, c->source.size), 1, m);
+        kernels->gather(p->bias, cgc_at(p->image.bias, (p->g + p->q) * c->m + m0, c->source.size), 1, m);
     else
         kernels->fill(p->bias, 0, m);
 }
@@ -349,12 +349,15 @@ static void run_tile(void *context, int64_t task, int thread) {
     p.memory = cut->run->local + (size_t)thread * cut->run->local_size;
     p.tile = tile;
     if (cut->gathered) p.product.room = p.memory + p.at.room;
-    feed(&p);
-    for (int64_t row_phase = 0; row_phase < cut->row_phases; row_phase++) {
-        if (cut->kind == CGC_BY_PIXELS)
-            by_pixels(&p, row_phase);
-        else
-            by_outputs(&p, row_phase, part_index);
+    ((int64_t *)p.memory)[2] = 0;
+    const int64_t turns = cut->kind == CGC_BY_PIXELS ? 1 : p.groups;
+    for (; p.q < turns; p.q++) {
+        feed(&p);
+        for (int64_t row_phase = 0; row_phase < cut->row_phases; row_phase++)
+            if (cut->kind == CGC_BY_PIXELS)
+                by_pixels(&p, row_phase);
+            else
+                by_outputs(&p, row_phase, part_index);
     }
 }
 

@@ -69,14 +69,15 @@ int64_t cgc_scratch_outputs(const cgc_division *cut) {
 }
 
 /*
- * Where channels are neighbours, they are turned a whole vector at a time: so many groups, if the scratch holds their
- * outputs and a sheet of at least a vector their planes.
+ * Where channels are neighbours, they are turned a whole cache line at a time: so many groups, if a sheet of at least
+ * a vector holds their planes, and the scratch their outputs if they are turned too.
  */
 static int64_t gang_of(const cgc_division *cut, cgc_correlation c) {
     const cgc_geometry *s = &cut->s;
     const int64_t planes = c.planes, cols = cgc_min(cut->cols, cut->kernels->width);
-    int64_t gang = cgc_min(s->g, cgc_ceil_div(cut->kernels->width, cgc_min(s->cg, s->f)));
-    gang = cgc_max(1, cgc_min(gang, cgc_scratch_outputs(cut) / s->f));
+    const int64_t together = cut->kind == CGC_BY_PIXELS ? cgc_min(s->cg, s->f) : s->cg;
+    int64_t gang = cgc_min(s->g, cgc_ceil_div(CGC_LINE_BYTES / (int64_t)s->size, together));
+    if (cut->kind == CGC_BY_PIXELS) gang = cgc_max(1, cgc_min(gang, cgc_scratch_outputs(cut) / s->f));
     for (; gang > 1; gang--) {
         c.planes = planes * gang;
         if (cgc_sheet_of(&c, 1, cols).elements <= SHEET_BYTES / s->size) break;
@@ -150,7 +151,7 @@ cgc_division cgc_divide(const cgc_geometry *geometry, const cgc_kernels *kernels
     cut.in_place = is_in_place(s, kernels, kind);
     cut.gathered = gathered_of(&cut);
     cut.cols = cgc_min(s->ow, COLUMNS / cut.col_phases);
-    if (kind == CGC_BY_PIXELS && s->yw != 1 && !cut.in_place) cut.gang = gang_of(&cut, c);
+    if (!cut.in_place && (kind == CGC_BY_PIXELS ? s->yw : s->xw) != 1) cut.gang = gang_of(&cut, c);
     c.planes *= cut.gang;
     if (cut.in_place) {
         cut.rows = cgc_max(1, cgc_min(s->oh, CACHED / (s->size * s->cg * cut.cols)));
