@@ -205,8 +205,9 @@ cgc_booking cgc_product_book(const cgc_geometry *s, const cgc_kernels *kernels, 
  *     few outputs loads too much: a load that is not aligned costs 1.5. Storing a vector that is not aligned and its
  *     share of the start of a tile were found to cost about 10.
  *   gemm_outputs: vectors run along the outputs of a group, and the last may be filled in part. A single vector loads
- *     too much; with few registers so do two, if each plane has one tap. A vector's share of the start of a tile costs
- *     6. Weights must be turned first, for about a third of a multiply-add a number, and so must results (or, by
+ *     too much; with few registers so do two, if each plane has one tap, and far more does an odd one of several taps,
+ *     unless these go on from cell to cell, see product_cells_template.h. A vector's share of the start of a tile
+ *     costs 6. Weights must be turned first, for about a third of a multiply-add a number, and so must results (or, by
  *     pixels, where the outputs are neighbours), for twice that. Terms that meet padding are left out.
  */
 double cgc_product_cost(const cgc_geometry *geometry, const cgc_kernels *kernels, cgc_product_kind kind,
@@ -226,7 +227,11 @@ double cgc_product_cost(const cgc_geometry *geometry, const cgc_kernels *kernels
     }
     const cgc_correlation c = cgc_correlation_at(&flat, pass, 0);
     const double vectors = ceil(f / width), images = (double)cgc_max(s.n, 1), inside = terms * cgc_inside_share(&c);
-    const int few = kernels->mr < TILE && s.xw == 1 && s.kh * s.kw == 1;
-    const double loads = few ? 1.12 : s.f > kernels->width ? 1 : 1.02;
+    const int few = kernels->mr < TILE, onward = c.kv == 3 && (c.c_v == c.c_j || c.c_v == -c.c_j);
+    double loads = s.f > kernels->width ? 1 : 1.02;
+    if (few && s.kh * s.kw == 1)
+        loads = s.xw == 1 ? 1.12 : loads;
+    else if (few && !onward && (int64_t)vectors % 2)
+        loads += 0.45 / vectors;
     return pixels * vectors * (inside + start) * loads + turn * f * terms / images + (s.yw == 1 ? turns : 0);
 }
