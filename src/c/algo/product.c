@@ -341,8 +341,7 @@ static void run_tile(void *context, int64_t task, int thread) {
     const int64_t gangs = cgc_ceil_div(s->g, cut->gang), part_index = task % cut->parts, rest = task / cut->parts;
     const int64_t n = rest / gangs % s->n, tile = rest / gangs / s->n;
     part p = {.cut = cut, .at = cgc_product_workspace_of(cut), .product = {.lo = cut->window.lo, .hi = cut->window.hi}};
-    p.g = rest % gangs * cut->gang;
-    p.groups = cgc_min(cut->gang, s->g - p.g);
+    p.g = rest % gangs * cut->gang, p.groups = cgc_min(cut->gang, s->g - p.g);
     p.i = tile / cut->col_tiles * cut->rows, p.j = tile % cut->col_tiles * cut->cols;
     p.rows = cgc_min(cut->rows, s->oh - p.i), p.cols = cgc_min(cut->cols, s->ow - p.j);
     p.image = cgc_image_at(cut->run, n);
@@ -350,8 +349,7 @@ static void run_tile(void *context, int64_t task, int thread) {
     p.tile = tile;
     if (cut->gathered) p.product.room = p.memory + p.at.room;
     ((int64_t *)p.memory)[2] = 0;
-    const int64_t turns = cut->kind == CGC_BY_PIXELS ? 1 : p.groups;
-    for (; p.q < turns; p.q++) {
+    for (const int64_t turns = cut->kind == CGC_BY_PIXELS ? 1 : p.groups; p.q < turns; p.q++) {
         feed(&p);
         for (int64_t row_phase = 0; row_phase < cut->row_phases; row_phase++)
             if (cut->kind == CGC_BY_PIXELS)
