@@ -19,7 +19,7 @@ typedef struct part {
     int64_t g, groups; /* the first of them, how many */
     int64_t q;         /* by outputs, where a group is computed at a time: which of them */
     int64_t i, j;      /* the first row and column of the tile, in each phase */
-    int64_t rows, cols;
+    int64_t rows, cols, m0, m1; /* outputs m0 .. m1-1 */
     char *memory;      /* the thread's workspace */
     cgc_product_workspace at;
     cgc_product product; /* source, bounds: what all have in common */
@@ -115,8 +115,8 @@ static void set_pixels_weights(const piece *e, cgc_product *product, int64_t q, 
 /* Straight to where they belong. */
 static void pixels_home(const piece *e) {
     cgc_product product = product_of(e);
-    set_pixels_weights(e, &product, 0, 0, e->c->m);
-    product.y = destination(e, 0, 0);
+    set_pixels_weights(e, &product, 0, e->part->m0, e->part->m1 - e->part->m0);
+    product.y = destination(e, e->part->m0, 0);
     product.y_m = e->c->d_m, product.y_row = e->c->d_row;
     e->part->cut->kernels->gemm_pixels(&product);
 }
@@ -134,14 +134,14 @@ static void turn_pixels(const piece *e, int64_t m0, int64_t m, const char *from,
 static void pixels_turned(const piece *e) {
     const part *p = e->part;
     const cgc_division *cut = p->cut;
-    const int64_t m_all = e->c->m, size = e->c->source.size;
+    const int64_t m_all = p->m1 - p->m0, size = e->c->source.size;
     if (!e->rows || !e->cols) return;
     const int64_t most = cut->gang > 1 ? m_all : cgc_min(m_all, cgc_min(TURNED, cgc_scratch_outputs(cut)));
     const int64_t rows = cgc_max(1, CGC_SCRATCH_BYTES / (most * p->groups * size) / e->cols);
     cgc_product product = product_of(e);
-    for (int64_t m0 = 0; m0 < m_all; m0 += most)
+    for (int64_t m0 = p->m0; m0 < p->m1; m0 += most)
         for (int64_t r = 0; r < e->rows; r += rows) {
-            const int64_t m = cgc_min(most, m_all - m0);
+            const int64_t m = cgc_min(most, p->m1 - m0);
             product.rows = cgc_min(rows, e->rows - r);
             product.y_row = product.cols, product.y_m = product.rows * product.cols;
             for (int64_t q = 0; q < p->groups; q++) {
@@ -158,12 +158,12 @@ static void pixels_turned(const piece *e) {
 static void pixels_woven(const part *p, int64_t row_phase) {
     const cgc_division *cut = p->cut;
     const piece first = piece_of(p, row_phase, 0);
-    const int64_t m_all = first.c->m, size = first.c->source.size, phases = cut->col_phases;
+    const int64_t m_all = p->m1 - p->m0, size = first.c->source.size, phases = cut->col_phases;
     const int64_t most = cgc_min(m_all, cgc_scratch_outputs(cut));
     const int64_t rows = cgc_max(1, CGC_SCRATCH_BYTES / (most * phases * size) / first.cols);
-    for (int64_t m0 = 0; m0 < m_all; m0 += most)
+    for (int64_t m0 = p->m0; m0 < p->m1; m0 += most)
         for (int64_t r = 0; r < first.rows; r += rows) {
-            const int64_t m = cgc_min(most, m_all - m0), high = cgc_min(rows, first.rows - r);
+            const int64_t m = cgc_min(most, p->m1 - m0), high = cgc_min(rows, first.rows - r);
             const int64_t plane = high * first.cols;
             int64_t cols = 0;
             for (int64_t q = 0; q < phases; q++) {
@@ -343,10 +343,10 @@ static void run_tile(void *context, int64_t task, int thread) {
     part p = {.cut = cut, .at = cgc_product_workspace_of(cut), .product = {.lo = cut->window.lo, .hi = cut->window.hi}};
     p.g = rest % gangs * cut->gang, p.groups = cgc_min(cut->gang, s->g - p.g);
     p.i = tile / cut->col_tiles * cut->rows, p.j = tile % cut->col_tiles * cut->cols;
+    p.m0 = s->f * part_index / cut->parts, p.m1 = s->f * (part_index + 1) / cut->parts;
     p.rows = cgc_min(cut->rows, s->oh - p.i), p.cols = cgc_min(cut->cols, s->ow - p.j);
-    p.image = cgc_image_at(cut->run, n);
+    p.image = cgc_image_at(cut->run, n), p.tile = tile;
     p.memory = cut->run->local + (size_t)thread * cut->run->local_size;
-    p.tile = tile;
     if (cut->gathered) p.product.room = p.memory + p.at.room;
     ((int64_t *)p.memory)[2] = 0;
     for (const int64_t turns = cut->kind == CGC_BY_PIXELS ? 1 : p.groups; p.q < turns; p.q++) {

@@ -99,20 +99,27 @@ static void cut_sheet(cgc_division *cut, const cgc_correlation *c) {
     cut->rows = cgc_max(1, cgc_min(cut->rows, c->rows));
 }
 
+/* As many for each thread, unless there are many. */
+static int even(int64_t tasks, int threads) { return tasks % threads == 0 || tasks >= MANY * (int64_t)threads; }
+
 /*
  * From tiles that fit to tiles of equal size, as many for each thread unless there are many. Rows are cut as long as
  * that does not double the lines that are copied; then columns; then the outputs, each part of which copies the lines
- * again.
+ * again. But where there is more of weights than of the source, of which each thread would read all, it is the outputs.
  */
 static void balance(cgc_division *cut, const cgc_correlation *c, int threads) {
     const cgc_geometry *s = &cut->s;
     const int64_t width = cut->kernels->width, whole = cgc_max(1, s->n * cgc_ceil_div(s->g, cut->gang));
     const int64_t col_tiles = cgc_ceil_div(s->ow, cut->cols), rest = whole * col_tiles;
+    const int64_t least = cut->kind == CGC_BY_OUTPUTS ? 2 * width : 2 * TILE; /* outputs of a part */
+    const int64_t parts = cut->gang > 1 ? 1 : cgc_ceil_div(s->f, least);      /* the most */
+    const int heavy = s->f * s->kh * s->kw > s->h * s->w && cut->row_phases * cut->col_phases == 1 &&
+                      (cut->kind == CGC_BY_OUTPUTS || cut->in_place) && whole * parts >= threads;
     int64_t tiles = cgc_ceil_div(s->oh, cut->rows);
-    while (rest * tiles < MANY * (int64_t)threads && rest * tiles % threads && s->oh >= s->kh * (tiles + 1)) tiles++;
+    while (!heavy && !even(rest * tiles, threads) && s->oh >= s->kh * (tiles + 1)) tiles++;
     cut->rows = cgc_ceil_div(s->oh, tiles);
     cut->row_tiles = cgc_ceil_div(s->oh, cut->rows);
-    tiles = cgc_max(col_tiles, cgc_min(threads / (whole * cut->row_tiles), s->ow / SHORTEST));
+    tiles = heavy ? col_tiles : cgc_max(col_tiles, cgc_min(threads / (whole * cut->row_tiles), s->ow / SHORTEST));
     cut->cols = cgc_ceil_div(s->ow, tiles);
     const int64_t vectors = cgc_ceil_div(cut->cols, width) * width;
     const int64_t last = s->ow - (cgc_ceil_div(s->ow, vectors) - 1) * vectors; /* in place it must fill a vector */
@@ -121,8 +128,8 @@ static void balance(cgc_division *cut, const cgc_correlation *c, int threads) {
         cut->cols = vectors;
     cut->col_tiles = cgc_ceil_div(s->ow, cut->cols);
     tiles = whole * cut->row_tiles * cut->col_tiles;
-    if (cut->kind == CGC_BY_OUTPUTS && tiles < threads)
-        cut->parts = cgc_min(cgc_ceil_div(s->f, 2 * width), cgc_ceil_div(threads, tiles));
+    while (cut->parts < parts && (heavy ? !even(tiles * cut->parts, threads) : tiles * cut->parts < threads))
+        cut->parts++;
 }
 
 /* The correlations of the pass, and where the packed weights of each lie. */
