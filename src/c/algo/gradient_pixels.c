@@ -13,6 +13,7 @@ enum {
     COLUMNS = 8192, /* source columns under a row, at most */
     TAPS = 128,     /* of a filter, at most */
     FEW_TAPS = 15,  /* up to which the sums of two vectors of channels stay in the nearest cache */
+    NEAR_BYTES = 1 << 16,   /* of x and dy at a time, better */
     COPIED_BYTES = 1 << 18, /* of source lines, and of rows of dy, at most: they stay in a near cache */
     COMPETE = 4096, /* bytes from pixel to pixel with which they compete for the same few places of the first cache, */
     PLACES = 8,     /* so many of a common one */
@@ -62,11 +63,15 @@ static int copies_dy(const cgc_geometry *s, const cgc_kernels *kernels) {
            cgc_cut(s).cols <= WIDE;
 }
 
-/* The most rows at a time; 0: there is no room for one. */
+/*
+ * The most rows at a time; 0: there is no room for one. Each class of columns reads them anew, and what is called for
+ * meanwhile has to stay beside them.
+ */
 static int64_t rows_of(const cgc_geometry *s, const cgc_kernels *kernels) {
     const int64_t most = copies(s) ? cgc_min(LINES, COPIED_BYTES / (int64_t)copied_line(s, kernels)) : LINES;
-    const int64_t rows = most < lines_of(s, 1) ? 0 : (most - lines_of(s, 1)) / s->sh + 1;
+    int64_t rows = most < lines_of(s, 1) ? 0 : (most - lines_of(s, 1)) / s->sh + 1;
     const int64_t row = cgc_cut(s).cols * planes_of(s, kernels) * s->size;
+    if (!copies(s)) rows = cgc_min(rows, cgc_max(1, NEAR_BYTES / (row * (1 + s->sh * s->sw))));
     return copies_dy(s, kernels) ? cgc_min(rows, COPIED_BYTES / row) : rows;
 }
 
@@ -178,7 +183,8 @@ static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, c
     kernels->fill(sums, 0, kernels->lanes * (taps + 1) * call.vectors * width);
     for (int64_t row = chunk->row0; row < chunk->row1; row += call.rows) {
         const int64_t n = row / s->oh, i = row % s->oh;
-        call.rows = cgc_min(most, cgc_min(chunk->row1 - row, s->oh - i));
+        const int64_t left = cgc_min(chunk->row1 - row, s->oh - i);
+        call.rows = cgc_ceil_div(left, cgc_ceil_div(left, most));
         for (int64_t line = 0; line < lines_of(s, call.rows); line++) {
             const int64_t at_row = cgc_pad_source(s->mode, h->c.r0 + i * s->sh + line, s->h);
             lines[line] = cgc_at(run->x, n * s->xn + cgc_max(at_row, 0) * s->xh + first, s->size);
