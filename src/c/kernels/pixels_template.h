@@ -167,7 +167,7 @@ static ALWAYS_INLINE void K(pixels_tiles)(const cgc_pixel_rows *call, const K(pi
         }
         for (int64_t p = -call->shift; p < channels; p += WIDTH, w += group) {
             const int64_t first = p < 0 ? 0 : p + WIDTH <= channels ? p : channels - WIDTH;
-            if (kind.far && below && (p + call->shift) * (int64_t)sizeof(REAL) % CGC_LINE_BYTES == 0)
+            if (below && (p + call->shift) * (int64_t)sizeof(REAL) % CGC_LINE_BYTES == 0)
                 K(pixels_below)(call, (kind.cols - 1) * step + 1, x + call->src_row, kind.cols, to + call->y_row,
                                 first);
             if (kind.rows > 1)

@@ -55,6 +55,7 @@ TILE(strip_5_2_1, 5, 2, 0, 1)
 TILE(strip_5_2_2, 5, 2, 0, 2)
 #undef TILE
 
+/* Only of narrow vectors there are more than five rows. */
 #define COLUMN(name, size, step, apart, narrow) \
     static void K(name)(const K(strip) *strip, int rows) { \
         const K(strip) s = *strip; \
@@ -65,9 +66,14 @@ TILE(strip_5_2_2, 5, 2, 0, 2)
         case 3: K(strip_column)(&s, kind, 3); break; \
         case 4: K(strip_column)(&s, kind, 4); break; \
         case 5: K(strip_column)(&s, kind, 5); break; \
-        case 6: K(strip_column)(&s, kind, 6); break; \
-        case 7: K(strip_column)(&s, kind, 7); break; \
-        default: K(strip_column)(&s, kind, 8); break; \
+        default: \
+            if (narrow && rows == 6) \
+                K(strip_column)(&s, kind, 6); \
+            else if (narrow && rows == 7) \
+                K(strip_column)(&s, kind, 7); \
+            else if (narrow) \
+                K(strip_column)(&s, kind, 8); \
+            break; \
         } \
     }
 COLUMN(strip_5_1_1, 5, 1, 1, 0)
