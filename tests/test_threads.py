@@ -25,6 +25,8 @@ LARGE = [
     Problem(name="channel-wise", n=3, c=32, g=32, h=57, w=59, kh=5, kw=5, pt=2, pb=2, pl=2, pr=2, mode="replicate"),
     Problem(name="grouped", n=2, c=24, g=3, f=16, h=33, w=31, sh=2, pt=1, pb=1, pl=1, pr=1),
     Problem(name="dense 1x1", c=64, f=48, h=30, w=31, kh=1, kw=1),
+    Problem(name="more weights than pixels", c=64, f=136, h=9, w=7, pt=1, pb=1, pl=1, pr=1),
+    Problem(name="more weights than pixels, 1x1", c=512, f=272, h=7, w=7, kh=1, kw=1),
     Problem(name="one plane", c=1, f=2, h=500, w=501, dh=3, mode="circular", pt=3, pb=3),
 ]
 
