@@ -16,8 +16,8 @@ typedef struct part {
     const cgc_division *cut;
     cgc_image image;
     int64_t tile;
-    int64_t g, groups; /* the first of them, how many */
-    int64_t q;         /* by outputs, where a group is computed at a time: which of them */
+    int64_t g0, groups; /* the first of them, how many */
+    int64_t g;         /* the one at work; by pixels all are, and this is the first */
     int64_t i, j;      /* the first row and column of the tile, in each phase */
     int64_t rows, cols, m0, m1; /* outputs m0 .. m1-1 */
     char *memory;      /* the thread's workspace */
@@ -56,7 +56,7 @@ static cgc_product product_of(const piece *e) {
 static char *destination(const piece *e, int64_t m, int64_t r) {
     const cgc_correlation *c = e->c;
     return cgc_at(e->part->image.destination,
-                  c->d0 + (e->part->g + e->part->q) * c->d_group + m * c->d_m + (e->i + r) * c->d_row + e->j * c->d_col,
+                  c->d0 + e->part->g * c->d_group + m * c->d_m + (e->i + r) * c->d_row + e->j * c->d_col,
                   c->source.size);
 }
 
@@ -73,13 +73,13 @@ static void set_offsets(const cgc_correlation *c, ptrdiff_t *offsets) {
 static void take_sheet(const part *p, cgc_product *product) {
     const cgc_division *cut = p->cut;
     int64_t *filled = (int64_t *)p->memory;
-    product->x = cgc_at(p->memory + p->at.sheet, p->q * cut->window.planes * cut->sheet.plane, cut->s.size);
+    product->x = cgc_at(p->memory + p->at.sheet, (p->g - p->g0) * cut->window.planes * cut->sheet.plane, cut->s.size);
     product->x_row = cut->sheet.pitch;
     product->x_col = 1;
     if (filled[2]) return;
     cgc_correlation all = cut->window;
     all.planes *= p->groups;
-    cgc_sheet_fill(&cut->sheet, cut->kernels, &all, cgc_at(p->image.source, p->g * all.s_group, all.source.size), p->i,
+    cgc_sheet_fill(&cut->sheet, cut->kernels, &all, cgc_at(p->image.source, p->g0 * all.s_group, all.source.size), p->i,
                    p->rows, p->j, p->cols, *filled == p->tile && p->groups <= filled[1], p->memory + p->at.sheet,
                    filled + 3);
     filled[0] = p->tile, filled[1] = p->groups, filled[2] = 1;
@@ -94,8 +94,8 @@ static void feed(part *p) {
     }
     p->product.x_row = c->r_i * c->source.row;
     p->product.x_col = c->c_j * c->source.col;
-    p->product.x = cgc_at(p->image.source, (p->g + p->q) * c->s_group + p->i * p->product.x_row +
-                                               p->j * p->product.x_col, c->source.size);
+    p->product.x = cgc_at(p->image.source, p->g * c->s_group + p->i * p->product.x_row + p->j * p->product.x_col,
+                          c->source.size);
 }
 
 /* ---- vectors over pixels --------------------------------------------------------------------------------------- */
@@ -213,8 +213,8 @@ static block block_of(const piece *e, int64_t b) {
     block k = {.product = product_of(e)};
     cgc_product *product = &k.product;
     product->m = cgc_min(weights->m, e->c->m - b * weights->m);
-    product->w = cgc_weight_block(weights, cut->kernels, e->c, p->image.weight, p->memory + p->at.weights,
-                                  p->g + p->q, b, &k.finite);
+    product->w = cgc_weight_block(weights, cut->kernels, e->c, p->image.weight, p->memory + p->at.weights, p->g, b,
+                                  &k.finite);
     product->w_m = 1;
     product->w_k = cgc_ceil_div(product->m, cut->kernels->width) * cut->kernels->width;
     product->bias = p->bias;
@@ -316,7 +316,7 @@ static void set_bias(part *p, int64_t b) {
     const int64_t most = p->cut->phases[0].weights.m, m0 = b * most, m = cgc_min(most, c->m - m0);
     kernels->fill(p->bias, 1, most);
     if (p->image.bias)
-        kernels->gather(p->bias, cgc_at(p->image.bias, (p->g + p->q) * c->m + m0, c->source.size), 1, m);
+        kernels->gather(p->bias, cgc_at(p->image.bias, p->g * c->m + m0, c->source.size), 1, m);
     else
         kernels->fill(p->bias, 0, m);
 }
@@ -341,7 +341,7 @@ static void run_tile(void *context, int64_t task, int thread) {
     const int64_t gangs = cgc_ceil_div(s->g, cut->gang), part_index = task % cut->parts, rest = task / cut->parts;
     const int64_t n = rest / gangs % s->n, tile = rest / gangs / s->n;
     part p = {.cut = cut, .at = cgc_product_workspace_of(cut), .product = {.lo = cut->window.lo, .hi = cut->window.hi}};
-    p.g = rest % gangs * cut->gang, p.groups = cgc_min(cut->gang, s->g - p.g);
+    p.g = p.g0 = rest % gangs * cut->gang, p.groups = cgc_min(cut->gang, s->g - p.g0);
     p.i = tile / cut->col_tiles * cut->rows, p.j = tile % cut->col_tiles * cut->cols;
     p.m0 = s->f * part_index / cut->parts, p.m1 = s->f * (part_index + 1) / cut->parts;
     p.rows = cgc_min(cut->rows, s->oh - p.i), p.cols = cgc_min(cut->cols, s->ow - p.j);
@@ -349,7 +349,7 @@ static void run_tile(void *context, int64_t task, int thread) {
     p.memory = cut->run->local + (size_t)thread * cut->run->local_size;
     if (cut->gathered) p.product.room = p.memory + p.at.room;
     ((int64_t *)p.memory)[2] = 0;
-    for (const int64_t turns = cut->kind == CGC_BY_PIXELS ? 1 : p.groups; p.q < turns; p.q++) {
+    for (const int64_t end = p.g0 + (cut->kind == CGC_BY_PIXELS ? 1 : p.groups); p.g < end; p.g++) {
         feed(&p);
         for (int64_t row_phase = 0; row_phase < cut->row_phases; row_phase++)
             if (cut->kind == CGC_BY_PIXELS)

@@ -57,9 +57,9 @@ static ALWAYS_INLINE int K(gemm_cells_tile)(const cgc_product *c, const K(cells)
         const ptrdiff_t k = c->first + plane * c->plane;
         const ptrdiff_t *off = c->off + k, *const end = off + c->run;
         const REAL *w = (const REAL *)c->w + k * wide;
+        const ptrdiff_t *const near_end = c->run > K(cells_ahead) * taps ? end - K(cells_ahead) * taps : off;
         UNROLL for (int last = !far; last < 2; last++)
-            for (const ptrdiff_t *stop = last ? end : end - K(cells_ahead) * taps; off < stop;
-                 off += taps, w += taps * wide) {
+            for (const ptrdiff_t *const stop = last ? end : near_end; off < stop; off += taps, w += taps * wide) {
                 const ptrdiff_t from = *off;
                 const REAL *near = x + from;
                 if (!last)
@@ -102,7 +102,7 @@ static ALWAYS_INLINE int K(gemm_cells_tile)(const cgc_product *c, const K(cells)
 #define GEMM_CELLS_CASE(v, p, taps, onward) \
     case p: \
         return p * v > 2 * PRODUCT_PIXELS ? 0 \
-               : taps == 1                ? GEMM_CELLS_TILE(v, p, 1, 0, 0, 0, 0) \
+               : taps == 1                ? GEMM_CELLS_TILE(v, p, taps, onward, 0, 0, 0) \
                : (v == 1 || taps > 3 || low == high) && (low || high) \
                                          ? GEMM_CELLS_TILE(v, p, taps, onward, 0, low, high) \
                : low                     ? GEMM_CELLS_TILE(v, p, taps, onward, 0, 1, 0) \
@@ -128,8 +128,8 @@ static ALWAYS_INLINE int K(gemm_cells_tile)(const cgc_product *c, const K(cells)
         default: return 0; \
         } \
     }
-GEMM_CELLS_TILES(gemm_cells_1_1, 1, 1, 1)
-GEMM_CELLS_TILES(gemm_cells_2_1, 2, 1, 1)
+GEMM_CELLS_TILES(gemm_cells_1_1, 1, 1, 0)
+GEMM_CELLS_TILES(gemm_cells_2_1, 2, 1, 0)
 GEMM_CELLS_TILES(gemm_cells_1_3, 1, 3, 1)
 GEMM_CELLS_TILES(gemm_cells_2_3, 2, 3, 1)
 GEMM_CELLS_TILES(gemm_cells_2_5, 2, 5, 1)
@@ -178,15 +178,15 @@ static K(cells) K(cells_of)(const cgc_product *c) {
     const int in_line = taps == 3 || (taps == 5 && vectors == 2);
     const ptrdiff_t step = taps > 1 ? off[1] - off[0] : 0;
     if (taps == 1 || (in_line && c->x_col == 1 && (step == 1 || step == -1))) {
-        const int back = a.back = taps > 1 && step < 0;
+        a.back = taps > 1 && step < 0;
         a.taps = taps;
-        if (back)
+        if (a.back)
             a.x_col = -c->x_col, a.y_col = -c->y_col;
         if (c->edges) {
             const unsigned char *skips = c->skips + c->first;
             const int first = CGC_EDGE_FIRST & c->edges, last = CGC_EDGE_LAST & c->edges;
-            a.low = K(left_out)(skips, taps, 0, back ? last : first);
-            a.high = K(left_out)(skips, taps, 1, back ? first : last);
+            a.low = K(left_out)(skips, taps, 0, a.back ? last : first);
+            a.high = K(left_out)(skips, taps, 1, a.back ? first : last);
             a.edged = a.low <= taps / 2 && a.high <= taps / 2;
         }
     }
