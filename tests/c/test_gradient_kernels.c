@@ -104,30 +104,26 @@ static void expect_pixels(bench *t, const cgc_pixel_gradient *s) {
                 const int64_t at = p % lanes * (taps + 1);
                 for (int64_t k = 0; k < taps; k++) {
                     const int64_t line = r * s->step + k / s->kw * s->dilation;
-                    const ptrdiff_t off = s->columns[line][p * s->step_w + k % s->kw * s->dilation_w];
-                    const void *from = off == CGC_CONSTANT_CELL ? s->constant : s->lines[line];
-                    expect_more(t, (at + k) * s->vectors * width + c, dy,
-                                get(t->dtype, from, (off == CGC_CONSTANT_CELL ? 0 : off) + channel));
+                    const int64_t column = p * s->step_w + k % s->kw * s->dilation_w;
+                    const void *from = s->cells;
+                    int64_t cell = c / width * s->cells_second + line * s->line + column * width + c % width;
+                    if (!from) {
+                        const ptrdiff_t off = s->columns[line][column];
+                        from = off == CGC_CONSTANT_CELL ? s->constant : s->lines[line];
+                        cell = (off == CGC_CONSTANT_CELL ? 0 : off) + channel;
+                    }
+                    expect_more(t, (at + k) * s->vectors * width + c, dy, get(t->dtype, from, cell));
                 }
                 expect_more(t, (at + taps) * s->vectors * width + c, dy, 1);
             }
 }
 
-static void test_pixels_of(bench *t, int64_t cols) {
+/* Tables of where the cells of so many lines and columns stand. */
+static void stand(bench *t, cgc_pixel_gradient *s, int64_t count, int64_t reach, int64_t channels) {
     rng *r = &t->random;
-    const int64_t width = t->kernels->width;
     ptrdiff_t columns[COLUMNS];
     const void *lines[LINES];
     const ptrdiff_t *line_columns[LINES];
-    cgc_pixel_gradient s = {.vectors = rng_range(r, 1, 2), .rows = rng_range(r, 1, 7), .cols = cols};
-    s.second = s.vectors == 1 ? 0 : (ptrdiff_t)rng_range(r, 1, width);
-    s.kh = rng_range(r, 1, 6), s.kw = rng_range(r, 1, 6), s.step = rng_range(r, 1, 3), s.dilation = rng_range(r, 1, 2);
-    s.step_w = rng_range(r, 1, 3), s.dilation_w = rng_range(r, 1, 3);
-    CASE(t, "gradient_pixels vectors=%d second=%d rows=%d cols=%d filter=%dx%d step=%d,%d dilation=%d,%d",
-         (int)s.vectors, (int)s.second, (int)s.rows, (int)cols, (int)s.kh, (int)s.kw, (int)s.step, (int)s.step_w,
-         (int)s.dilation, (int)s.dilation_w);
-    const int64_t channels = s.second + width, count = (s.rows - 1) * s.step + (s.kh - 1) * s.dilation + 1;
-    const int64_t reach = (cols - 1) * s.step_w + (s.kw - 1) * s.dilation_w + 1;
     const char *x = operand(t, A, 8 * channels);
     for (int64_t e = 0; e < reach; e++)
         columns[e] = rng_chance(r, 10) ? CGC_CONSTANT_CELL : (ptrdiff_t)(rng_range(r, 0, 3) * channels);
@@ -136,15 +132,53 @@ static void test_pixels_of(bench *t, int64_t cols) {
         lines[line] = x + rng_range(r, 0, 4) * channels * (int64_t)t->size;
         line_columns[line] = table;
     }
-    s.lines = copied(t, LINE_TABLE, lines, (size_t)count * sizeof lines[0]);
-    s.columns = copied(t, F, line_columns, (size_t)count * sizeof line_columns[0]);
-    s.constant = operand(t, C, channels);
+    s->lines = copied(t, LINE_TABLE, lines, (size_t)count * sizeof lines[0]);
+    s->columns = copied(t, F, line_columns, (size_t)count * sizeof line_columns[0]);
+    s->constant = operand(t, C, channels);
+    s->ahead = rng_chance(r, 50), s->x_ahead = s->dy_ahead = (ptrdiff_t)rng_range(r, -99999, 99999);
+}
+
+static void test_pixels_of(bench *t, int64_t cols, int laid) {
+    rng *r = &t->random;
+    const int64_t width = t->kernels->width;
+    cgc_pixel_gradient s = {.vectors = rng_range(r, 1, 2), .rows = rng_range(r, 1, 7), .cols = cols};
+    s.second = s.vectors == 1 ? 0 : (ptrdiff_t)rng_range(r, 1, width);
+    s.kh = rng_range(r, 1, 6), s.kw = rng_range(r, 1, 8), s.step = rng_range(r, 1, 3), s.dilation = rng_range(r, 1, 2);
+    s.step_w = rng_range(r, 1, 3), s.dilation_w = rng_range(r, 1, 3), s.fresh = rng_chance(r, 50);
+    CASE(t, "gradient_pixels vectors=%d second=%d rows=%d cols=%d filter=%dx%d step=%d,%d dilation=%d,%d laid=%d",
+         (int)s.vectors, (int)s.second, (int)s.rows, (int)cols, (int)s.kh, (int)s.kw, (int)s.step, (int)s.step_w,
+         (int)s.dilation, (int)s.dilation_w, laid);
+    const int64_t channels = s.second + width, count = (s.rows - 1) * s.step + (s.kh - 1) * s.dilation + 1;
+    const int64_t reach = (cols - 1) * s.step_w + (s.kw - 1) * s.dilation_w + 1;
+    if (laid) {
+        s.line = (ptrdiff_t)(reach * width + rng_range(r, 0, 3));
+        s.cells_second = s.vectors == 1 ? 0 : (ptrdiff_t)rng_range(r, 1, count * s.line);
+        s.cells = operand(t, A, s.cells_second + (count - 1) * s.line + reach * width);
+    } else {
+        stand(t, &s, count, reach, channels);
+    }
     s.dy_col = channels, s.dy_row = (ptrdiff_t)(cols * channels);
     s.dy = operand(t, B, s.rows * s.dy_row);
-    s.ahead = rng_chance(r, 50), s.x_ahead = s.dy_ahead = (ptrdiff_t)rng_range(r, -99999, 99999);
-    s.sums = sums(t, t->kernels->lanes * (s.kh * s.kw + 1) * s.vectors * width);
+    const int64_t all = t->kernels->lanes * (s.kh * s.kw + 1) * s.vectors * width;
+    s.sums = sums(t, all);
+    for (int64_t i = 0; s.fresh && i < all / t->kernels->lanes * least(cols, t->kernels->lanes); i++) expect(t, i, 0);
     expect_pixels(t, &s);
     t->kernels->gradient_pixels(&s);
+    check_output(t);
+}
+
+static void test_lay(bench *t) {
+    rng *r = &t->random;
+    const int64_t width = t->kernels->width, vectors = rng_range(r, 1, 2), count = rng_range(r, 1, 20);
+    const int64_t second = rng_range(r, 0, width), col = rng_chance(r, 20) ? 0 : second + width + rng_range(r, 0, 3);
+    const int64_t apart = vectors == 1 ? 0 : count * width + rng_range(r, 0, 3), all = apart + count * width;
+    CASE(t, "lay count=%d vectors=%d col=%d second=%d", (int)count, (int)vectors, (int)col, (int)second);
+    const void *x = operand(t, A, (count - 1) * col + second + width);
+    void *y = output(t, all);
+    for (int64_t i = 0; i < vectors; i++)
+        for (int64_t p = 0; p < count * width; p++)
+            expect(t, i * apart + p, get(t->dtype, x, i * second + p / width * col + p % width));
+    t->kernels->lay(count, vectors, x, (ptrdiff_t)col, (ptrdiff_t)second, y, (ptrdiff_t)apart);
     check_output(t);
 }
 
@@ -171,7 +205,8 @@ static void test_join_classes(bench *t) {
 static void test(bench *t) {
     for (int64_t cols = 1; cols <= LARGEST; cols++) {
         for (int i = 0; i < 3; i++) test_gradient_of(t, cols);
-        test_pixels_of(t, least(cols, 40));
+        for (int laid = 0; laid < 2; laid++) test_pixels_of(t, least(cols, 40), laid);
+        test_lay(t);
     }
     test_join_classes(t);
 }

@@ -15,7 +15,8 @@ enum {
 };
 
 static const cgc_gradient_way *way_of(const cgc_geometry *s, const cgc_kernels *kernels) {
-    if (cgc_gradient_by_pixels.serves(s, kernels) && !cgc_gradient_turns(s, kernels)) return &cgc_gradient_by_pixels;
+    const int pixels = cgc_gradient_by_pixels.serves(s, kernels);
+    if (pixels && (cgc_gradient_lays(s, kernels) || !cgc_gradient_turns(s, kernels))) return &cgc_gradient_by_pixels;
     return cgc_gradient_by_lines.serves(s, kernels) ? &cgc_gradient_by_lines : NULL;
 }
 

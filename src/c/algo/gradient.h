@@ -34,11 +34,14 @@ static inline int cgc_gradient_is_far(const cgc_geometry *s) { return cgc_bytes(
 /* Vectors over pixels: planes whose lines are read where they stand, or through a panel. */
 extern const cgc_gradient_way cgc_gradient_by_lines;
 
-/* Whether it turns channels that are neighbours into planes; then it is faster than the other way. */
+/* Whether it turns channels that are neighbours into planes; then it is mostly faster than the other way. */
 int cgc_gradient_turns(const cgc_geometry *s, const cgc_kernels *kernels);
 
-/* Vectors over channels, where these are neighbours and have one filter each. */
+/* Vectors over channels, where these are neighbours: pixels are read where they stand, or laid. */
 extern const cgc_gradient_way cgc_gradient_by_pixels;
+
+/* Whether it lays pixels, under small filters; then it is faster than to turn them. */
+int cgc_gradient_lays(const cgc_geometry *s, const cgc_kernels *kernels);
 
 /* backward_weight of groups of one channel, where one of the two serves. */
 int cgc_channelwise_gradient_serves(const cgc_geometry *s, const cgc_kernels *kernels);

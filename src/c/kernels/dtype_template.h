@@ -12,6 +12,8 @@
 void K(stencil)(const cgc_stencil *s);   /* of stencils_template.h */
 void K(gradient)(const cgc_gradient *s); /* of gradients_template.h */
 void K(gradient_pixels)(const cgc_pixel_gradient *s);
+void K(lay)(int64_t count, int64_t vectors, const void *x, ptrdiff_t x_col, ptrdiff_t second, void *y,
+            ptrdiff_t y_second);
 void K(join)(void *y, const void *acc, int pitch, int64_t count);
 void K(join_classes)(void *sums, int64_t columns, int64_t count);
 
@@ -59,6 +61,8 @@ static const cgc_kernels K(table) = {
     .weave = K(weave),
     .gradient = K(gradient),
     .gradient_pixels = K(gradient_pixels),
+    .gradient_lays = REGISTERS >= 16 && REGISTERS < 32,
+    .lay = K(lay),
     .join_classes = K(join_classes),
     .reduce_pixels = K(reduce_pixels),
     .reduce_outputs = K(reduce_outputs),

@@ -58,11 +58,18 @@ typedef struct cgc_pixel_gradient {
     const void *const *lines;        /* of each line the pixel that cells are counted from, */
     const ptrdiff_t *const *columns; /* and, for each column, how far behind it the cell lies, or CGC_CONSTANT_CELL */
     const void *constant;            /* that cell */
+    /*
+     * If not NULL, lines, columns and constant say nothing: cells are laid, vector i of column e of line k at
+     * cells[i*cells_second + k*line + e*WIDTH], and nothing is called for.
+     */
+    const void *cells;
+    ptrdiff_t cells_second, line;
     const void *dy;
     ptrdiff_t dy_row, dy_col;
     int ahead; /* if not 0, memory is far away: what the next call reads is called for, */
     ptrdiff_t x_ahead, dy_ahead; /* about so far from what is read now; any numbers */
     void *sums; /* [LANES][kh*kw + 1][vectors][WIDTH] */
+    int fresh;  /* as above */
 } cgc_pixel_gradient;
 
 /* In place of a cell's offset: it is the constant. */

@@ -5,6 +5,8 @@
  */
 void K(gradient)(const cgc_gradient *s);
 void K(gradient_pixels)(const cgc_pixel_gradient *s);
+void K(lay)(int64_t count, int64_t vectors, const void *x, ptrdiff_t x_col, ptrdiff_t second, void *y,
+            ptrdiff_t y_second);
 void K(join)(void *y, const void *acc, int pitch, int64_t count);
 void K(join_classes)(void *sums, int64_t columns, int64_t count);
 

@@ -1,6 +1,6 @@
 /*
- * The kernel of a channel-wise weight gradient with vectors over channels, see cgc_pixel_gradient in gradient.h, and
- * the joining of its sums. They must not know where lines come from.
+ * The kernel of a channel-wise weight gradient with vectors over channels, see cgc_pixel_gradient in gradient.h, where
+ * pixels are read in place, and the joining of its sums. They must not know where lines come from.
  *
  * A lane of the definition is a class of columns here: every LANES-th one. A tile, some filter rows by some filter
  * columns, sums one class after the other in registers. Lines are taken as in gradient_template.h.
@@ -72,7 +72,7 @@ static ALWAYS_INLINE void K(pixel_line)(const K(pixel_tile) *t, const K(pixel_ki
 /* A tile. There are rows enough that the last filter row begins before the first one ends. */
 static ALWAYS_INLINE void K(pixel_sums)(const K(pixel_tile) *t_, const K(pixel_kind) kind) {
     const K(pixel_tile) tile = *t_, *t = &tile;
-    const int vectors = kind.vectors;
+    const int vectors = kind.vectors, fresh = t->s->fresh;
     const int64_t rows = t->s->rows, classes = t->s->cols < LANES ? t->s->cols : LANES;
     for (int64_t class = 0; class < classes; class++) {
         REAL *sums = t->sums + class * t->class;
@@ -83,10 +83,10 @@ static ALWAYS_INLINE void K(pixel_sums)(const K(pixel_tile) *t_, const K(pixel_k
     UNROLL for (int j = 0; j < kind.rows; j++) \
         UNROLL for (int v = 0; v < kind.cols; v++) \
             UNROLL for (int i = 0; i < vectors; i++)
-        EACH_SUM SUM(j, v, i) = V(load)(sums + j * t->down + v * t->right + i * WIDTH);
+        EACH_SUM SUM(j, v, i) = fresh ? V(zero)() : V(load)(sums + j * t->down + v * t->right + i * WIDTH);
         UNROLL for (int i = 0; i < vectors; i++)
             bias[i] = V(zero)();
-        if (t->bias)
+        if (t->bias && !fresh)
             UNROLL for (int i = 0; i < vectors; i++)
                 bias[i] = V(load)(t->bias + class * t->class + i * WIDTH);
         UNROLL for (int j = 1; j < kind.rows; j++)
@@ -153,7 +153,13 @@ static void K(pixel_tile_of)(K(pixel_tile) *t, int64_t rows, int64_t cols) {
 #undef ENTRY
 #undef KERNEL
 
+#include "gradient_cells_template.h"
+
 void K(gradient_pixels)(const cgc_pixel_gradient *s) {
+    if (s->cells) {
+        K(gradient_cells)(s);
+        return;
+    }
     const int64_t common = K(gradient_common)(s->step, s->dilation);
     const int64_t sorts = s->step / common, skew = s->dilation / common;
     const ptrdiff_t cell = s->vectors * WIDTH;

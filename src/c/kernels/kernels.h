@@ -254,6 +254,15 @@ typedef struct cgc_kernels {
     /* The same sums of channel-wise planes, straight from their lines, see gradient.h. */
     void (*gradient)(const cgc_gradient *gradient);
     void (*gradient_pixels)(const cgc_pixel_gradient *gradient);
+    int gradient_lays; /* whether the second is faster with cells that are laid, though they have to be */
+
+
+    /*
+     * Lays pixels one behind the other, of one vector or two. With e < count, i < vectors, c < width:
+     *     y[i*y_second + e*width + c] = x[i*second + e*x_col + c]
+     */
+    void (*lay)(int64_t count, int64_t vectors, const void *x, ptrdiff_t x_col, ptrdiff_t second, void *y,
+                ptrdiff_t y_second);
 
     /* sums[p < count] = the join of the first `columns` classes sums[l*count + p], as by `join`; the others are 0. */
     void (*join_classes)(void *sums, int64_t columns, int64_t count);
