@@ -256,7 +256,6 @@ typedef struct cgc_kernels {
     void (*gradient_pixels)(const cgc_pixel_gradient *gradient);
     int gradient_lays; /* whether the second is faster with cells that are laid, though they have to be */
 
-
     /*
      * Lays pixels one behind the other, of one vector or two. With e < count, i < vectors, c < width:
      *     y[i*y_second + e*width + c] = x[i*second + e*x_col + c]

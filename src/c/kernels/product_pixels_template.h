@@ -14,7 +14,7 @@ enum {
     K(gemm_most) = 6, /* vectors of a tile */
 #ifdef PRODUCT_GATHERS
     K(gemm_most_gathered) = 3,
-    K(gemm_gathered) = K(gemm_most_gathered) * WIDTH * (int)sizeof(REAL) + (int)sizeof(ptrdiff_t), /* bytes a term */
+    K(gemm_gathered) = K(gemm_most_gathered) * WIDTH * (int)sizeof(REAL), /* bytes a term */
 #else
     K(gemm_most_gathered) = 0,
     K(gemm_gathered) = 0,
@@ -42,13 +42,9 @@ static ALWAYS_INLINE void K(gemm_store)(const cgc_product *c, const int m, REAL 
     }
 }
 
-/*
- * A tile of m outputs from j on and of `vectors` vectors of cells from e on, where cell r * x_row + p is column p of
- * row r. The last vector begins at e + last.
- */
-static ALWAYS_INLINE void K(gemm_pixels_tile)(const cgc_product *c, const int m, const int vectors, int64_t j,
-                                              int64_t e, int64_t last) {
-    const REAL *x = (const REAL *)c->x + e, *bias = c->bias;
+/* The products of m outputs and some vectors of cells that lie where offsets say; the last one at `last`. */
+static ALWAYS_INLINE void K(gemm_sums)(const cgc_product *c, const int m, const int vectors, int64_t j, const REAL *x,
+                                       int64_t last, VEC *sum) {
     const REAL *w0 = (const REAL *)c->w + j * c->w_m, *w4 = w0 + 4 * c->w_m;
     const ptrdiff_t w_m = c->w_m;
     ptrdiff_t w_3m = 3 * w_m;
@@ -58,13 +54,6 @@ static ALWAYS_INLINE void K(gemm_pixels_tile)(const cgc_product *c, const int m,
         REFRESH(w_3m);
         REFRESH(x_last);
     }
-    VEC sum[PRODUCT_OUTPUTS * K(gemm_most)];
-    UNROLL for (int i = 0; i < m; i++) {
-        const VEC start = bias ? V(set)(bias[j + i]) : V(zero)();
-        UNROLL for (int v = 0; v < vectors; v++)
-            sum[i * vectors + v] = start;
-    }
-
     const ptrdiff_t *const end = c->off + c->k;
     for (const ptrdiff_t *off = c->off; off < end; off++, w0++, w4++) {
         const REAL *from = x + *off;
@@ -82,7 +71,64 @@ static ALWAYS_INLINE void K(gemm_pixels_tile)(const cgc_product *c, const int m,
                 sum[i * vectors + v] = V(fma)(weight, pixels[v], sum[i * vectors + v]);
         }
     }
+}
 
+#ifdef PRODUCT_GATHERS
+/* The same of cells that were gathered: some terms at a time, so that little is counted beside the products. */
+static ALWAYS_INLINE void K(gemm_gathered_terms)(const int m, const int vectors, const int terms, const REAL *x,
+                                                 const REAL *const *w, VEC *sum) {
+    UNROLL for (int t = 0; t < terms; t++, x += K(gemm_most_gathered) * WIDTH) {
+        VEC pixels[K(gemm_most_gathered)];
+        UNROLL for (int v = 0; v < vectors; v++)
+            pixels[v] = V(load)(x + v * WIDTH);
+        UNROLL for (int i = 0; i < m; i++) {
+            const VEC weight = V(set)(w[i][t]);
+            UNROLL for (int v = 0; v < vectors; v++)
+                sum[i * vectors + v] = V(fma)(weight, pixels[v], sum[i * vectors + v]);
+        }
+    }
+}
+
+static ALWAYS_INLINE void K(gemm_gathered_sums)(const cgc_product *c, const int m, const int vectors, int64_t j,
+                                                VEC *sum) {
+    const REAL *x = c->room, *w[PRODUCT_OUTPUTS];
+    int64_t k = c->k;
+    UNROLL for (int i = 0; i < m; i++)
+        w[i] = (const REAL *)c->w + (j + i) * c->w_m;
+    for (; k >= 4; k -= 4, x += 4 * K(gemm_most_gathered) * WIDTH) {
+        K(gemm_gathered_terms)(m, vectors, 4, x, w, sum);
+        UNROLL for (int i = 0; i < m; i++) {
+            w[i] += 4;
+            REFRESH(w[i]); /* else there would be a pointer for each weight */
+        }
+    }
+    for (; k > 0; k--, x += K(gemm_most_gathered) * WIDTH) {
+        K(gemm_gathered_terms)(m, vectors, 1, x, w, sum);
+        UNROLL for (int i = 0; i < m; i++)
+            w[i]++;
+    }
+}
+#endif
+
+/*
+ * A tile of m outputs from j on and of `vectors` vectors of cells from e on, where cell r * x_row + p is column p of
+ * row r. The last vector begins at e + last. gathered: they lie in c->room.
+ */
+static ALWAYS_INLINE void K(gemm_pixels_tile)(const cgc_product *c, const int m, const int vectors, const int gathered,
+                                              int64_t j, int64_t e, int64_t last) {
+    const REAL *bias = c->bias;
+    VEC sum[PRODUCT_OUTPUTS * K(gemm_most)];
+    UNROLL for (int i = 0; i < m; i++) {
+        const VEC start = bias ? V(set)(bias[j + i]) : V(zero)();
+        UNROLL for (int v = 0; v < vectors; v++)
+            sum[i * vectors + v] = start;
+    }
+#ifdef PRODUCT_GATHERS
+    if (gathered)
+        K(gemm_gathered_sums)(c, m, vectors, j, sum);
+    else
+#endif
+        K(gemm_sums)(c, m, vectors, j, (const REAL *)c->x + e, last, sum);
     if (K(gemm_clamps)(c)) {
         const VEC lo = V(set)((REAL)c->lo), hi = V(set)((REAL)c->hi);
         UNROLL for (int t = 0; t < m * vectors; t++)
@@ -102,11 +148,14 @@ static ALWAYS_INLINE void K(gemm_pixels_tile)(const cgc_product *c, const int m,
 
 #define GEMM_PIXELS_TILE(m, v) \
     case v: \
-        if ((m + 1) * v < PRODUCT_REGISTERS) \
-            K(gemm_pixels_tile)(c, m, v, j, e, last); \
+        if (v <= K(gemm_most_gathered) && gathered) \
+            K(gemm_pixels_tile)(c, m, v, 1, j, e, last); \
+        else if ((m + 1) * v < PRODUCT_REGISTERS) \
+            K(gemm_pixels_tile)(c, m, v, 0, j, e, last); \
         break
 #define GEMM_PIXELS_TILES(m) \
-    static void K(gemm_pixels_##m)(const cgc_product *c, int64_t vectors, int64_t j, int64_t e, int64_t last) { \
+    static void K(gemm_pixels_##m)(const cgc_product *c, int64_t vectors, int gathered, int64_t j, int64_t e, \
+                                   int64_t last) { \
         switch (vectors) { \
             GEMM_PIXELS_TILE(m, 1); \
             GEMM_PIXELS_TILE(m, 2); \
@@ -128,23 +177,25 @@ GEMM_PIXELS_TILES(7)
 GEMM_PIXELS_TILES(8)
 #endif
 
+#ifdef PRODUCT_GATHERS
 /*
  * What a tile reads of terms far apart lies in more cache lines and pages than the machine has at hand, and is read
- * for each block of outputs again. This copies it to `cells`, a term every `pitch`.
+ * for each block of outputs again. This copies it to c->room, vector behind vector.
  */
-static void K(gemm_gather)(const cgc_product *c, int64_t vectors, int64_t e, int64_t last, REAL *cells,
-                           int64_t pitch) {
+static void K(gemm_gather)(const cgc_product *c, int64_t vectors, int64_t e, int64_t last) {
     const REAL *x = (const REAL *)c->x + e;
-    for (const ptrdiff_t *off = c->off; off < c->off + c->k; off++, cells += pitch) {
+    REAL *cells = c->room;
+    for (const ptrdiff_t *off = c->off; off < c->off + c->k; off++, cells += K(gemm_most_gathered) * WIDTH) {
         for (int64_t v = 0; v < vectors - 1; v++)
             V(store)(cells + v * WIDTH, V(load)(x + *off + v * WIDTH));
-        V(store)(cells + last, V(load)(x + *off + last));
+        V(store)(cells + (vectors - 1) * WIDTH, V(load)(x + *off + last));
     }
 }
+#endif
 
 /* All outputs of the pixels, row behind row as one line of cells. */
 static void K(gemm_pixels_line)(const cgc_product *c) {
-    static void (*const tile[])(const cgc_product *, int64_t, int64_t, int64_t, int64_t) = {
+    static void (*const tile[])(const cgc_product *, int64_t, int, int64_t, int64_t, int64_t) = {
         K(gemm_pixels_1), K(gemm_pixels_2), K(gemm_pixels_3), K(gemm_pixels_4),
 #if PRODUCT_OUTPUTS > 4
         K(gemm_pixels_5), K(gemm_pixels_6), K(gemm_pixels_7), K(gemm_pixels_8),
@@ -153,16 +204,8 @@ static void K(gemm_pixels_line)(const cgc_product *c) {
     const int64_t length = (c->rows - 1) * c->x_row + c->cols, vectors = (length + WIDTH - 1) / WIDTH;
     const int64_t blocks = (c->m + PRODUCT_OUTPUTS - 1) / PRODUCT_OUTPUTS, largest = (c->m + blocks - 1) / blocks;
     const int64_t fit = (PRODUCT_REGISTERS - 1) / (largest + 1), most = fit < K(gemm_most) ? fit : K(gemm_most);
-    const int64_t tiles = (vectors + most - 1) / most, pitch = most * WIDTH;
-    const int gathers = K(gemm_gathered) && c->room && most <= K(gemm_most_gathered);
-    REAL *cells = c->room;
-    cgc_product source = *c;
-    if (gathers) {
-        ptrdiff_t *off = (ptrdiff_t *)(void *)(cells + c->k * pitch);
-        for (int64_t i = 0; i < c->k; i++)
-            off[i] = (ptrdiff_t)(i * pitch);
-        source.off = off;
-    }
+    const int64_t tiles = (vectors + most - 1) / most;
+    const int gathered = K(gemm_gathered) && c->room && most <= K(gemm_most_gathered);
     for (int64_t t = 0; t < tiles; t++) {
         const int64_t v0 = vectors * t / tiles, v1 = vectors * (t + 1) / tiles;
         int64_t e = v0 * WIDTH, last = (v1 - v0 - 1) * WIDTH;
@@ -172,13 +215,13 @@ static void K(gemm_pixels_line)(const cgc_product *c) {
             else
                 last = length - WIDTH - e;
         }
-        if (gathers) {
-            K(gemm_gather)(c, v1 - v0, e, last, cells, pitch);
-            source.x = cells - e;
-        }
+#ifdef PRODUCT_GATHERS
+        if (gathered)
+            K(gemm_gather)(c, v1 - v0, e, last);
+#endif
         for (int64_t b = 0; b < blocks; b++) {
             const int64_t j = c->m * b / blocks;
-            tile[c->m * (b + 1) / blocks - j - 1](gathers ? &source : c, v1 - v0, j, e, last);
+            tile[c->m * (b + 1) / blocks - j - 1](c, v1 - v0, gathered, j, e, last);
         }
     }
 }
