@@ -11,8 +11,9 @@
 #define LL(x) ((long long)(x))
 
 enum {
-    TILE_BYTES = 1048576,  /* of an intermediate that stays near while both passes go over it */
-    WHOLE_BYTES = 2097152, /* of an intermediate, for each thread, that is not cut: it stays near enough */
+    TILE_BYTES = 524288,  /* of an intermediate that stays near while both passes go over it */
+    MOST_BYTES = 2097152, /* the same, where weights are as large: each tile reads them anew */
+    WHOLE_BYTES = 524288, /* of an intermediate, for each thread, that is not cut: it stays near enough */
     FEW = 128,             /* pixels of a tile, or two for each output, that are worth reading the weights anew */
     PIXELS = 16,           /* of a tile, at least, and a multiple of this: whole vectors */
     MANY = 4,              /* images a thread, which need not be as many for each thread */
@@ -154,7 +155,7 @@ static void leave_whole(cgconv_separable *p) {
 static int64_t near_pixels(const cgconv_separable *p) {
     const cgc_geometry *s = &p->pointwise.geometry;
     const int64_t weights = s->oc * s->cg * (int64_t)s->size, pixel = s->c * (int64_t)s->size;
-    const int64_t bytes = cgc_min(cgc_max(weights, TILE_BYTES), WHOLE_BYTES);
+    const int64_t bytes = cgc_min(cgc_max(weights, TILE_BYTES), MOST_BYTES);
     return cgc_max(PIXELS, bytes / pixel / PIXELS * PIXELS);
 }
 
