@@ -39,9 +39,9 @@ static division division_of(const cgc_geometry *s, const cgc_kernels *kernels) {
     const cgc_source_kind wanted = in_place ? CGC_IN_PLACE : CGC_IN_SHEETS;
     const int64_t most = BYTES / s->size, totals = TOTAL_BYTES / s->size, terms = s->cg * s->kh * s->kw;
     division d = {.groups = 1, .in_rows = s->yw == 1};
-    /* Channels that are neighbours are turned a whole vector at a time. */
+    /* Channels that are neighbours are turned a whole cache line at a time. */
     if (!in_place && !d.in_rows && s->yc == 1 && s->xc == 1 && s->f * (terms + 1) <= totals)
-        d.groups = cgc_min(s->g, cgc_ceil_div(kernels->width, cgc_min(s->cg, s->f)));
+        d.groups = cgc_min(s->g, cgc_ceil_div(CGC_LINE_BYTES / (int64_t)s->size, cgc_min(s->cg, s->f)));
     d.source = cgc_chunk_source_of(&c, kernels, s->n, d.groups, wanted, most);
     while (d.groups > 1 && (d.source.kind != CGC_IN_SHEETS || d.groups * s->f * d.source.booked_pixels > most ||
                             d.groups * s->f * (terms + 1) > totals)) {
