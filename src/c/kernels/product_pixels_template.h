@@ -127,6 +127,8 @@ static ALWAYS_INLINE void K(gemm_pixels_tile)(const cgc_product *c, const int m,
     if (gathered)
         K(gemm_gathered_sums)(c, m, vectors, j, sum);
     else
+#else
+    (void)gathered;
 #endif
         K(gemm_sums)(c, m, vectors, j, (const REAL *)c->x + e, last, sum);
     if (K(gemm_clamps)(c)) {
