@@ -153,6 +153,19 @@ static void test_moves_of(bench *t, int64_t step, int64_t count) {
     check_output(t);
 }
 
+/* The output ends where its memory ends, so counts decide where its cache lines begin. */
+static void test_stream(bench *t) {
+    if (!t->kernels->stream) return;
+    for (int64_t count = 0; count < 70; count++) {
+        CASE(t, "stream count=%lld", (long long)count);
+        const void *x = operand(t, A, count);
+        void *y = output(t, count);
+        for (int64_t p = 0; p < count; p++) expect(t, p, get(t->dtype, x, p));
+        t->kernels->stream(y, x, count);
+        check_output(t);
+    }
+}
+
 static void test_add_lines(bench *t, int64_t rows, int64_t step, int64_t count) {
     const int64_t x_pitch = count + rng_range(&t->random, 0, 3), length = line_length(step, count);
     const int64_t y_pitch = length + rng_range(&t->random, 0, 3), start = line_start(step, count);
@@ -202,6 +215,7 @@ static void test_table(bench *t) {
     test_lines(t);
     test_weave(t);
     test_join(t);
+    test_stream(t);
     test_moves(t);
 }
 

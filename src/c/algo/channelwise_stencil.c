@@ -8,6 +8,7 @@
 #include "../platform/threads.h"
 #include "channelwise.h"
 #include "fringe.h"
+#include "stream.h"
 #include "window.h"
 
 enum {
@@ -91,8 +92,8 @@ int cgc_stencil_serves(const cgc_geometry *s, const cgc_kernels *kernels, cgconv
 }
 
 /*
- * The workspace: where lines begin, entries of the fringes, a line of constants, packed weights, partial sums, the
- * window and its cells.
+ * The workspace: where lines begin, entries of the fringes, a line of constants, packed weights, partial sums or
+ * outputs on their way to memory, the window and its cells.
  */
 typedef struct parts {
     size_t cells, constants, weights, partial, window, copy, end;
@@ -109,7 +110,7 @@ static parts parts_of(const view *a, const cgc_kernels *kernels) {
     at.constants = at.cells + cgc_round_up(2 * CGC_FRINGE_CELLS * sizeof(int32_t));
     at.weights = at.constants + (windowed ? 0 : cgc_round_up((size_t)cgc_max(reach, 1) * size));
     at.partial = at.weights + cgc_round_up(WEIGHTS * size);
-    at.window = at.partial + cgc_round_up(a->sources > 1 ? PARTIAL * size : 0);
+    at.window = at.partial + cgc_round_up(a->sources > 1 ? PARTIAL * size : kernels->stream ? CGC_STREAM_BYTES : 0);
     at.copy = at.window + cgc_round_up(windowed ? sizeof(cgc_window) : 0);
     at.end = at.copy + cgc_round_up(windowed ? CGC_WINDOW_ELEMENTS * size : 0);
     return at;
@@ -129,6 +130,7 @@ static size_t workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgcon
 typedef struct division {
     const cgc_run *run;
     int64_t correlations, rows, row_blocks, groups, group_blocks;
+    int streams;
 } division;
 
 /* A task; what the kernel is told, as far as it is known, stands in `stencil`. */
@@ -139,6 +141,7 @@ typedef struct part {
     cgc_image image;
     cgc_stencil stencil;
     char *local;
+    int streams; /* outputs go past the caches */
 } part;
 
 /*
@@ -176,7 +179,10 @@ static void run_planes(part *p, int64_t g, int64_t groups, int64_t k, const void
         tell_planes(p, now, cgc_at(source, done * c->s_group, size), weight,
                     cgc_at(destination, done * c->d_group, size));
         p->stencil.bias = p->image.bias ? cgc_at(p->image.bias, (g + done) * c->m, size) : NULL;
-        p->kernels->stencil(&p->stencil);
+        if (p->streams)
+            cgc_stream_planes(p->kernels, &p->stencil, size, p->local + p->at.partial);
+        else
+            p->kernels->stencil(&p->stencil);
     }
 }
 
@@ -285,12 +291,19 @@ static void run_empty(part *p, int64_t i, int64_t rows, int64_t g0, int64_t g1) 
         for (int64_t r = i; r < i + rows; r++) p->kernels->fill(destination(p, g, r, 1, 0), 0, p->view.c.cols);
 }
 
+/* Columns at a time. */
+static int64_t col_limit(const cgc_correlation *c, int in_place) { return in_place ? cgc_min(c->cols, SPAN) : c->cols; }
+
+/* Rows of all filters of a plane that are streamed at a time. */
+static int64_t streamed_rows(const cgc_correlation *c, int in_place) {
+    return CGC_STREAM_BYTES / (col_limit(c, in_place) * c->m * c->source.size) / TASK_ROWS * TASK_ROWS;
+}
+
 /* Rows at a time. */
 static int64_t row_limit(const view *a, int in_place) {
     const cgc_correlation *c = &a->c;
     int64_t limit = in_place ? (LINES - (c->ku - 1) * c->r_u - 1) / c->r_i + 1 : cgc_window_rows(c);
-    const int64_t cols = in_place ? cgc_min(c->cols, SPAN) : c->cols; /* at a time */
-    if (a->sources > 1) limit = cgc_min(limit, cgc_max(1, PARTIAL / cgc_max(1, cols)));
+    if (a->sources > 1) limit = cgc_min(limit, cgc_max(1, PARTIAL / cgc_max(1, col_limit(c, in_place))));
     return limit > TASK_ROWS ? limit - limit % TASK_ROWS : limit;
 }
 
@@ -311,6 +324,7 @@ static void run_task(void *context, int64_t task, int thread) {
     const int in_place = c->ku == 0 || direct(run->kernels, c); /* without terms no window is needed, nor exists */
     const ptrdiff_t sign = p.view.turned ? -1 : 1;
     p.at = parts_of(&p.view, run->kernels);
+    p.streams = cut->streams;
     p.stencil = (cgc_stencil){
         .filters = c->m, .kh = c->ku, .kw = c->kv,
         .step = c->c_j, .dilation_h = c->r_u, .dilation_w = c->c_v, .mirrored = p.view.turned,
@@ -319,11 +333,21 @@ static void run_task(void *context, int64_t task, int thread) {
         .x_plane = sign * c->s_group, .w_filter = sign * c->ku * c->kv, .y_plane = sign * c->d_m,
         .y_pitch = sign * c->d_row, .lo = c->lo, .hi = c->hi,
     };
-    const int64_t i1 = cgc_min(i0 + cut->rows, c->rows), most = row_limit(&p.view, in_place);
+    const int64_t i1 = cgc_min(i0 + cut->rows, c->rows), limit = row_limit(&p.view, in_place);
+    const int64_t most = p.streams ? cgc_min(limit, streamed_rows(c, in_place)) : limit;
     for (int64_t i = i0; i < i1; i += most) {
         p.stencil.rows = cgc_min(most, i1 - i);
         (c->ku == 0 ? run_empty : in_place ? run_direct : run_windowed)(&p, i, p.stencil.rows, g0, g1);
     }
+}
+
+static int streams(const cgc_run *run) {
+    const cgc_geometry *s = run->geometry;
+    const view a = view_of(s, run->pass, 0);
+    const double plane = (double)a.c.rows * (double)a.c.cols, planes = (double)s->n * (double)s->g * (double)a.c.m;
+    return run->kernels->stream && cgc_correlation_count(s, run->pass) == 1 && a.sources == 1 && a.c.ku > 0 &&
+           a.c.c_j == 1 && streamed_rows(&a.c, direct(run->kernels, &a.c)) > 0 &&
+           cgc_stream_pays(planes, plane, a.turned, (double)s->size);
 }
 
 static void run_stencil(const cgc_run *run) {
@@ -340,6 +364,7 @@ static void run_stencil(const cgc_run *run) {
     cut.group_blocks = cgc_ceil_div(s->g, cut.groups);
     cut.rows = cgc_ceil_div(cgc_ceil_div(rows, cgc_ceil_div(wanted, planes)), TASK_ROWS) * TASK_ROWS;
     cut.row_blocks = cgc_ceil_div(rows, cut.rows);
+    cut.streams = streams(run);
     cgc_parallel(run->threads, s->n * cut.correlations * cut.row_blocks * cut.group_blocks, run_task, &cut);
 }
 

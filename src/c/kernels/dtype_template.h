@@ -71,6 +71,9 @@ static const cgc_kernels K(table) = {
     .gather = K(gather),
     .fill = K(fill),
     .store = K(store),
+#ifdef STREAMS
+    .stream = K(stream),
+#endif
     .add = K(add),
     .add_lines = K(add_lines),
     .spread = K(spread),

@@ -19,5 +19,6 @@
 #define PRODUCT_GATHERS
 #define REDUCE_TERMS 3
 #define REGISTERS 16
+#define STREAMS
 
 #endif

@@ -277,6 +277,7 @@ typedef struct cgc_kernels {
     void (*fill)(void *y, double value, int64_t count);                       /* y[p] = (dtype)value */
     void (*store)(void *y, ptrdiff_t y_step, const void *x, int64_t count, double lo, double hi);
                                                                               /* y[p*y_step] = clamp(x[p]) */
+    void (*stream)(void *y, const void *x, int64_t count); /* y[p] = x[p], past the caches; NULL: that does not pay */
     void (*add)(void *y, ptrdiff_t y_step, const void *x, int64_t count);     /* y[p*y_step] += x[p] */
 
     /* With i < rows, j < cols, in this order:  y[i*y_pitch + j*y_step] += x[i*x_pitch + j] */

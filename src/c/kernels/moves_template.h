@@ -39,6 +39,24 @@ static void K(store)(void *y_, ptrdiff_t y_step, const void *x_, int64_t count, 
     }
 }
 
+#ifdef STREAMS
+/* Whole cache lines go past the caches: of a part of one, memory would be read after all. */
+static void K(stream)(void *y_, const void *x_, int64_t count) {
+    enum { LINE = CGC_LINE_BYTES / sizeof(REAL) };
+    REAL *y = y_;
+    const REAL *x = x_;
+    int64_t p = 0;
+    for (; p < count && (uintptr_t)(y + p) % CGC_LINE_BYTES != 0; p++)
+        y[p] = x[p];
+    for (; p + LINE <= count; p += LINE)
+        UNROLL for (int i = 0; i < LINE; i += WIDTH)
+            V(stream)(y + p + i, V(load)(x + p + i));
+    for (; p < count; p++)
+        y[p] = x[p];
+    streams_end();
+}
+#endif
+
 static void K(add)(void *y_, ptrdiff_t y_step, const void *x_, int64_t count) {
     REAL *y = y_;
     const REAL *x = x_;

@@ -28,6 +28,9 @@ static inline vec_f32 zero_f32(void) { return _mm256_setzero_ps(); }
 static inline vec_f32 set_f32(float s) { return _mm256_set1_ps(s); }
 static inline vec_f32 load_f32(const float *p) { return _mm256_loadu_ps(p); }
 static inline void store_f32(float *p, vec_f32 v) { _mm256_storeu_ps(p, v); }
+/* Past the caches, to an aligned place; what follows streams_end is written after it. */
+static inline void stream_f32(float *p, vec_f32 v) { _mm256_stream_ps(p, v); }
+static inline void streams_end(void) { _mm_sfence(); }
 static inline mask_f32 first_f32(int64_t n) {
     const int64_t lanes = n < 0 ? 0 : n > WIDTH_f32 ? WIDTH_f32 : n;
     return _mm256_loadu_si256((const __m256i *)(const void *)(mask_table_f32 + WIDTH_f32 - lanes));
@@ -160,6 +163,7 @@ static inline vec_f64 zero_f64(void) { return _mm256_setzero_pd(); }
 static inline vec_f64 set_f64(double s) { return _mm256_set1_pd(s); }
 static inline vec_f64 load_f64(const double *p) { return _mm256_loadu_pd(p); }
 static inline void store_f64(double *p, vec_f64 v) { _mm256_storeu_pd(p, v); }
+static inline void stream_f64(double *p, vec_f64 v) { _mm256_stream_pd(p, v); }
 static inline mask_f64 first_f64(int64_t n) {
     const int64_t lanes = n < 0 ? 0 : n > WIDTH_f64 ? WIDTH_f64 : n;
     return _mm256_loadu_si256((const __m256i *)(const void *)(mask_table_f64 + WIDTH_f64 - lanes));

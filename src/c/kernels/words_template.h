@@ -10,6 +10,7 @@
  *   PRODUCT_PIXELS                 see product_template.h
  *   PRODUCT_CELLS                  if defined, there are the tiles of product_cells_template.h
  *   REDUCE_TERMS                   see reduce_template.h
+ *   STREAMS                        if defined, the vocabulary has stores that pass the caches by, and they pay
  *   STENCIL_GRADES                 if defined, the vocabulary has vectors of half and of a quarter of the lanes
  *   REGISTERS                      vectors that the machine holds; less than 16: it has no vectors
  *
