@@ -49,7 +49,7 @@ typedef struct cgc_gradient {
  */
 typedef struct cgc_pixel_gradient {
     int64_t vectors;        /* 1 or 2 */
-    ptrdiff_t second;       /* channels from the first to the second */
+    ptrdiff_t second;       /* from the first to the second, of dy and of pixels in place */
     int64_t rows, cols;     /* of dy, at least 1 */
     int64_t kh, kw;         /* at least 1 */
     int64_t step, dilation; /* of lines */
