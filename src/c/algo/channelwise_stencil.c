@@ -130,7 +130,7 @@ static size_t workspace(const cgc_geometry *s, const cgc_kernels *kernels, cgcon
 typedef struct division {
     const cgc_run *run;
     int64_t correlations, rows, row_blocks, groups, group_blocks;
-    int streams;
+    int streams; /* see part */
 } division;
 
 /* A task; what the kernel is told, as far as it is known, stands in `stencil`. */
@@ -341,6 +341,7 @@ static void run_task(void *context, int64_t task, int thread) {
     }
 }
 
+/* Whether the pass is one of which rows can be streamed, from one source plane to its own, and it pays. */
 static int streams(const cgc_run *run) {
     const cgc_geometry *s = run->geometry;
     const view a = view_of(s, run->pass, 0);

@@ -31,6 +31,9 @@
  *   load_span_or_zero_(s, p)   the same with zeros
  *   clamp_(v, lo, hi)          t = lo > v ? lo : v; hi < t ? hi : t
  *   has_zero_(v)               whether a lane is 0 or -0
+ * and with STREAMS (see words_template.h):
+ *   stream_(p, v)              stores past the caches, at a place that is aligned to a vector
+ *   streams_end()              what was stored so comes before all that is stored after this
  *
  * CGC_NOFMA: if defined, a*b + c is rounded twice.
  */
