@@ -151,9 +151,36 @@ static inline int has_zero_f32(vec_f32 v) {
     return _mm256_movemask_ps(_mm256_cmp_ps(v, zero_f32(), _CMP_EQ_OQ)) != 0;
 }
 static inline vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vec_f32 fma_here_f32(vec_f32 a, vec_f32 b, vec_f32 sum) {
+#ifdef __GNUC__
+    __asm__("vfmadd231ps %1, %2, %0" : "+x"(sum) : "xm"(a), "x"(b));
+    return sum;
+#else
+    return fma_f32(a, b, sum);
+#endif
+}
+static inline vec_f32 fma_at_f32(const float *p, vec_f32 b, vec_f32 sum) {
+#ifdef __GNUC__
+    __asm__("vfmadd231ps %1, %2, %0" : "+x"(sum) : "m"(*(const vec_f32 *)(const void *)p), "x"(b));
+    return sum;
+#else
+    return fma_f32(load_f32(p), b, sum);
+#endif
+}
 /* MAXPS and MINPS give the second operand for NaN and for two zeros, as the definition does. */
 static inline vec_f32 clamp_f32(vec_f32 v, vec_f32 lo, vec_f32 hi) {
     return _mm256_min_ps(hi, _mm256_max_ps(lo, v));
+}
+static inline vec_f32 clamp_at_f32(vec_f32 v, const float *lo, const float *hi) {
+#ifdef __GNUC__
+    vec_f32 limit;
+    __asm__("vmovups %2, %1\n\tvmaxps %0, %1, %0\n\tvmovups %3, %1\n\tvminps %0, %1, %0"
+            : "+x"(v), "=&x"(limit)
+            : "m"(*(const vec_f32 *)(const void *)lo), "m"(*(const vec_f32 *)(const void *)hi));
+    return v;
+#else
+    return clamp_f32(v, load_f32(lo), load_f32(hi));
+#endif
 }
 
 #define WIDTH_f64 4
@@ -261,8 +288,35 @@ static inline int has_zero_f64(vec_f64 v) {
     return _mm256_movemask_pd(_mm256_cmp_pd(v, zero_f64(), _CMP_EQ_OQ)) != 0;
 }
 static inline vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return _mm256_fmadd_pd(a, b, c); }
+static inline vec_f64 fma_here_f64(vec_f64 a, vec_f64 b, vec_f64 sum) {
+#ifdef __GNUC__
+    __asm__("vfmadd231pd %1, %2, %0" : "+x"(sum) : "xm"(a), "x"(b));
+    return sum;
+#else
+    return fma_f64(a, b, sum);
+#endif
+}
+static inline vec_f64 fma_at_f64(const double *p, vec_f64 b, vec_f64 sum) {
+#ifdef __GNUC__
+    __asm__("vfmadd231pd %1, %2, %0" : "+x"(sum) : "m"(*(const vec_f64 *)(const void *)p), "x"(b));
+    return sum;
+#else
+    return fma_f64(load_f64(p), b, sum);
+#endif
+}
 static inline vec_f64 clamp_f64(vec_f64 v, vec_f64 lo, vec_f64 hi) {
     return _mm256_min_pd(hi, _mm256_max_pd(lo, v));
+}
+static inline vec_f64 clamp_at_f64(vec_f64 v, const double *lo, const double *hi) {
+#ifdef __GNUC__
+    vec_f64 limit;
+    __asm__("vmovupd %2, %1\n\tvmaxpd %0, %1, %0\n\tvmovupd %3, %1\n\tvminpd %0, %1, %0"
+            : "+x"(v), "=&x"(limit)
+            : "m"(*(const vec_f64 *)(const void *)lo), "m"(*(const vec_f64 *)(const void *)hi));
+    return v;
+#else
+    return clamp_f64(v, load_f64(lo), load_f64(hi));
+#endif
 }
 
 #endif

@@ -31,6 +31,10 @@
  *   load_span_or_zero_(s, p)   the same with zeros
  *   clamp_(v, lo, hi)          t = lo > v ? lo : v; hi < t ? hi : t
  *   has_zero_(v)               whether a lane is 0 or -0
+ * and with REGISTERS 16 (see stencil_template.h), where few are to spare:
+ *   fma_here_(a, b, c)         fma_, in the register of c: compilers like to move sums about
+ *   fma_at_(p, b, c)           the same with WIDTH numbers in memory
+ *   clamp_at_(v, lo, hi)       clamp_ with such limits
  * and with STREAMS (see words_template.h):
  *   stream_(p, v)              stores past the caches, at a place that is aligned to a vector
  *   streams_end()              what was stored so comes before all that is stored after this

@@ -1,132 +1,19 @@
 /*
- * 3 x 3 filters on planes of one or two vectors a row with zeros around, see strip_template.h: lines are read where
- * they stand, without the lanes beyond their ends. It must not know other fillings.
+ * 3 x 3 filters at step 1, see strip_template.h: lines are read where they stand. It must not know a padding mode.
+ *
+ * A row is cut in blocks of two vectors, of which only the first and the last one look for the ends of a line, and only
+ * under the outer filter columns: there a vector is loaded without the lanes beyond the end, which get the one cell
+ * that stands there. Blocks go down some rows at a time, so that the lines between two of them stay in the first cache.
+ * The first and the last line of these rows may lie anywhere: a padding mode is in them, and in the cells at the ends.
  *
  * Parameters: those of stencil_template.h.
- *
- * So narrow a plane is done in less time than it takes to lay its lines. Weights are held, three rows are in progress.
- * An only vector looks for both ends under each filter column; of two, the first one for the left end under the left
- * column, the second one for the right end under the right one.
  */
+#include "strip_place_tile_template.h"
 
-/* Where strips are, and all else that they have to know. */
-typedef struct K(place) {
-    int64_t planes, rows;
-    const REAL *x, *w, *bias; /* x: under the first output and filter column 0; bias: or NULL */
-    const REAL *top, *bottom; /* instead of the first and of the last line, if not NULL */
-    ptrdiff_t x_plane, w_plane, y_plane, bias_plane;
-    ptrdiff_t pitch, apart; /* from line to line, from filter column to filter column */
-    ptrdiff_t second;       /* from the first vector to the second */
-    REAL *y;
-    ptrdiff_t y_pitch;
-    int64_t cols; /* of an only vector, the lanes that are stored */
-    int clamped;
-    REAL lo, hi;
-    SPAN inside[3]; /* the lanes inside a line under each filter column, from the left one on */
-} K(place);
-
-/* What the compiler knows: the vectors of a row, one or two; whether columns are mirrored. */
-typedef struct K(place_kind) {
-    int vectors, mirrored;
-} K(place_kind);
-
-static ALWAYS_INLINE VEC K(place_cell)(const K(place_kind) kind, const SPAN *inside, const int v, const int i,
-                                       const REAL *from) {
-    const int outer = kind.mirrored ? 2 - v : v; /* 0: the leftmost column */
-    const int end = kind.vectors == 1 || outer == 2 * i;
-    return end ? V(load_span_or_zero)(inside[outer], from) : V(load)(from);
-}
-
-/* A line of cells: u_k are the sums to which filter row k belongs, or NULL. */
-static ALWAYS_INLINE void K(place_line)(const K(place_kind) kind, const SPAN *inside, const REAL *cells,
-                                        ptrdiff_t apart, ptrdiff_t second, const VEC *held, VEC *u_0, VEC *u_1,
-                                        VEC *u_2) {
-    UNROLL for (int v = 0; v < 3; v++)
-        UNROLL for (int i = 0; i < kind.vectors; i++) {
-            const VEC cell = V(keep)(K(place_cell)(kind, inside, v, i, cells + v * apart + i * second));
-            if (u_2)
-                u_2[i] = V(fma)(held[6 + v], cell, u_2[i]);
-            if (u_1)
-                u_1[i] = V(fma)(held[3 + v], cell, u_1[i]);
-            if (u_0)
-                u_0[i] = V(fma)(held[v], cell, u_0[i]);
-        }
-}
-
-static ALWAYS_INLINE void K(place_store)(const K(place) *s, const K(place_kind) kind, const VEC *sum, REAL *y) {
-    UNROLL for (int i = 0; i < kind.vectors; i++) {
-        VEC ready = sum[i];
-        if (s->clamped)
-            ready = V(clamp)(ready, V(set)(s->lo), V(set)(s->hi));
-        if (kind.vectors == 1 && s->cols < WIDTH)
-            V(store_first)(V(first)(s->cols), y, ready);
-        else
-            V(store)(y + i * s->second, ready);
-    }
-}
-
-static ALWAYS_INLINE void K(place_down)(const K(place) *place, const K(place_kind) kind) {
-    const K(place) s = *place;
-    const REAL *x = s.x, *w = s.w, *bias = s.bias;
-    REAL *to = s.y;
-    for (int64_t plane = s.planes; plane > 0; plane--) {
-        const REAL *line = x, *last = s.bottom ? s.bottom : x + (s.rows + 1) * s.pitch;
-        REAL *y = to;
-        int64_t rows = s.rows;
-        VEC held[9], a[2], b[2], c[2];
-        const VEC first = V(set)(*bias);
-        UNROLL for (int tap = 0; tap < 9; tap++)
-            held[tap] = V(keep)(V(set)(w[tap]));
-#define LINE(from, u_0, u_1, u_2) K(place_line)(kind, s.inside, from, s.apart, s.second, held, u_0, u_1, u_2)
-#define BEGIN(sum) UNROLL for (int i = 0; i < kind.vectors; i++) sum[i] = first
-#define END(sum) K(place_store)(&s, kind, sum, y), y += s.y_pitch
-#define ROW(done, next, latest) \
-        if (rows == 1) { \
-            LINE(last, NULL, NULL, done); \
-            END(done); \
-            break; \
-        } \
-        line += s.pitch; \
-        if (rows == 2) { \
-            LINE(line, NULL, next, done); \
-            END(done); \
-            LINE(last, NULL, NULL, next); \
-            END(next); \
-            break; \
-        } \
-        BEGIN(latest); \
-        LINE(line, latest, next, done); \
-        END(done); \
-        rows--
-        BEGIN(a);
-        BEGIN(b);
-        LINE(s.top ? s.top : line, a, NULL, NULL);
-        line += s.pitch;
-        LINE(line, b, a, NULL);
-        for (;;) {
-            ROW(a, b, c);
-            ROW(b, c, a);
-            ROW(c, a, b);
-        }
-#undef LINE
-#undef BEGIN
-#undef END
-#undef ROW
-        x += s.x_plane;
-        w += s.w_plane;
-        to += s.y_plane;
-        bias += s.bias_plane;
-    }
-}
-
-typedef void K(place_fn)(const K(place) *s);
-#define PLACE(name, ...) \
-    static void K(name)(const K(place) *s) { K(place_down)(s, (K(place_kind)){__VA_ARGS__}); }
-PLACE(place_only, .vectors = 1)
-PLACE(place_both, .vectors = 2)
-PLACE(place_only_mirrored, .vectors = 1, .mirrored = 1)
-PLACE(place_both_mirrored, .vectors = 2, .mirrored = 1)
-#undef PLACE
+enum {
+    K(place_cells) = 16384 / sizeof(REAL), /* of some rows; of wide ones more, */
+    K(place_rows) = 8,                     /* for there are at least so many, if a plane has as many */
+};
 
 /* From line to line; where there is but one between constants, any will do. */
 static ptrdiff_t K(place_pitch)(const cgc_stencil *s) {
@@ -136,36 +23,66 @@ static ptrdiff_t K(place_pitch)(const cgc_stencil *s) {
            : lines[2] != CGC_CONSTANT_LINE ? lines[2] - lines[1] : 0;
 }
 
-/* Whether lines stand a pitch apart in the source, but those that no output is centred on, which may be constants. */
-static int K(place_lines)(const cgc_stencil *s) {
-    const int64_t edge = s->kh / 2, count = (s->rows - 1) * s->step + s->kh;
-    for (int64_t t = edge; t < count - edge; t++)
-        if (s->lines[t] == CGC_CONSTANT_LINE)
-            return 0;
-    const ptrdiff_t pitch = K(place_pitch)(s);
+/* Whether lines on which an output is centred stand a pitch apart in the source. */
+static int K(place_centres)(const cgc_stencil *s) {
+    const ptrdiff_t *lines = s->lines + s->kh / 2 * s->dilation_h;
+    const int64_t count = (s->rows - 1) * s->step + 1;
     for (int64_t t = 0; t < count; t++)
-        if (s->lines[t] != CGC_CONSTANT_LINE && s->lines[t] - s->lines[edge] != (t - edge) * pitch)
+        if (lines[t] == CGC_CONSTANT_LINE || lines[t] - lines[0] != t * (lines[count > 1] - lines[0]))
             return 0;
     return 1;
 }
 
+/* Whether all lines do, but for constants. */
+static int K(place_lines)(const cgc_stencil *s) {
+    const int64_t edge = s->kh / 2, count = (s->rows - 1) * s->step + s->kh;
+    const ptrdiff_t pitch = K(place_pitch)(s);
+    for (int64_t t = 0; t < count; t++)
+        if (s->lines[t] != CGC_CONSTANT_LINE && s->lines[t] - s->lines[edge] != (t - edge) * pitch)
+            return 0;
+    return K(place_centres)(s);
+}
+
 /* The lanes inside a line of a vector from output column p on under the filter column that is v-th from the left. */
 static SPAN K(place_inside)(const cgc_stencil *s, int64_t p, int v) {
-    const int64_t column = s->first + p + v;
+    const int64_t column = s->first + p + v * s->dilation_w;
     return V(between)(-column, s->width - column);
 }
 
-/* Whether planes are so narrow, with zeros around, and reach beyond the ends only where a kernel looks for it. */
-static int K(place_serves)(const cgc_stencil *s) {
-    if (s->kh != 3 || s->kw != 3 || s->step != 1 || s->dilation_h != 1 || s->dilation_w != 1 || s->from ||
-        s->constant != 0 || signbit(s->constant) || s->cols > 2 * WIDTH || !K(place_lines)(s))
-        return 0;
-    const int64_t end = s->first + s->cols + 2;
-    for (int64_t t = s->first; t < end; t++)
-        if ((t < 0 || t >= s->width) && K(band_source)(s, t) != CGC_CONSTANT_COLUMN)
+/*
+ * The one source column, or constant, that stands beyond each end of a line; 0 if there are several. The next column
+ * that is looked at after those in front of a line lies behind it.
+ */
+static int K(place_beyond)(const cgc_stencil *s, int64_t *column) {
+    const int64_t end = s->first + s->cols + 2 * s->dilation_w;
+    int seen[2] = {0, 0};
+    column[0] = column[1] = CGC_CONSTANT_COLUMN;
+    for (int64_t t = s->first; t < end; t++) {
+        if (t >= 0 && t < s->width)
+            t = s->width;
+        if (t >= end)
+            break;
+        const int right = t > 0;
+        const int64_t source = K(band_source)(s, t);
+        if (seen[right] && column[right] != source)
             return 0;
-    return s->cols <= WIDTH ||
-           (s->first >= -1 && s->first + 2 + WIDTH <= s->width && s->first + s->cols >= WIDTH && end <= s->width + 1);
+        column[right] = source;
+        seen[right] = 1;
+    }
+    return 1;
+}
+
+/* Whether the filter is one of these, and reaches beyond the ends only where a kernel looks for it. */
+static int K(place_serves)(const cgc_stencil *s) {
+    const int64_t first = s->first, end = first + s->cols, apart = s->dilation_w, wide = 2 * WIDTH;
+    if (s->kh != 3 || s->kw != 3 || s->step != 1 || s->from || !K(place_centres)(s))
+        return 0;
+    if (s->cols <= WIDTH)
+        return s->dilation_h == 1 && apart == 1;
+    if (apart > WIDTH || first + apart < 0 || end + apart > s->width || end - WIDTH < 0 ||
+        first + 2 * apart + WIDTH > s->width)
+        return 0;
+    return s->cols <= wide || (end - wide >= 0 && first + 2 * apart + wide <= s->width);
 }
 
 /*
@@ -179,50 +96,169 @@ static int64_t K(place_exact)(const cgc_stencil *s) {
     return over <= 0 || gaps ? s->planes : K(least)((over + cells - 1) / cells, s->planes);
 }
 
-/* Planes at.. of one filter each, whose lanes beyond a row are written too if `over`: mirrored, they stand in front. */
-static void K(place_run)(const cgc_stencil *s, K(place) at, int64_t planes, int over) {
+/* All that is known before planes are. */
+typedef struct K(place_job) {
+    const cgc_stencil *s;
+    K(place_fn) *const *shapes, *between;
+    int filled;
+    int64_t column[2];     /* what stands beyond each end */
+    const REAL *constants; /* around here */
+    int64_t rows, more;    /* of each class of rows, and how many of these have one more */
+    int64_t most;          /* rows at a time */
+} K(place_job);
+
+/*
+ * The cells of `rows` rows, those `dilation_h` apart, from line `line` of a plane on, at a column, or, if that is none,
+ * the constant. Blocks are `next` apart.
+ */
+static ALWAYS_INLINE K(place_source) K(place_source_at)(const K(place_job) *job, const REAL *x, int64_t line,
+                                                        int64_t rows, int64_t column, ptrdiff_t next) {
+    const ptrdiff_t apart = job->s->dilation_h, *lines = job->s->lines + line, top = lines[0];
+    const ptrdiff_t bottom = lines[(rows + 1) * apart];
+    K(place_source) from = {.top = job->constants, .line = job->constants, .bottom = job->constants};
+    if (column == CGC_CONSTANT_COLUMN)
+        return from;
+    if (top != CGC_CONSTANT_LINE)
+        from.top = x + top + column, from.top_next = next;
+    if (bottom != CGC_CONSTANT_LINE)
+        from.bottom = x + bottom + column, from.bottom_next = next;
+    from.line = x + lines[apart] + column, from.line_next = next;
+    from.pitch = rows > 1 ? lines[2 * apart] - lines[apart] : 0;
+    return from;
+}
+
+/* Readies `rows` rows from line `line` of a plane on. */
+static ALWAYS_INLINE void K(place_open)(const K(place_job) *job, const REAL *x, int64_t line, int64_t rows,
+                                        ptrdiff_t next, K(place) *at) {
+    const cgc_stencil *s = job->s;
+    const int64_t column = s->first + (s->mirrored ? 2 * s->dilation_w : 0);
+    at->rows = rows;
+    at->cells = K(place_source_at)(job, x, line, rows, column, next);
+    for (int e = 0; job->filled && e < 2; e++)
+        at->fill[e] = K(place_source_at)(job, x, line, rows, job->column[e], next);
+}
+
+/* Blocks of rows that are ready, from column `from` on. */
+static void K(place_blocks)(K(place_fn) *shape, int64_t blocks, int64_t from, K(place) *at) {
+    const ptrdiff_t top = at->cells.top_next ? from : 0, bottom = at->cells.bottom_next ? from : 0;
+    at->blocks = blocks;
+    at->cells.top += top;
+    at->cells.line += from;
+    at->cells.bottom += bottom;
+    at->y += from;
+    shape(at);
+    at->cells.top -= top;
+    at->cells.line -= from;
+    at->cells.bottom -= bottom;
+    at->y -= from;
+}
+
+/* All blocks of rows that are ready. */
+static void K(place_across)(const K(place_job) *job, K(place) *at) {
+    const cgc_stencil *s = job->s;
+    const int64_t cols = s->cols, wide = 2 * WIDTH;
+    if (cols <= wide) {
+        K(place_blocks)(job->shapes[K(place_both)], 1, 0, at);
+        return;
+    }
+    const int64_t most = s->width - s->first - 2 * s->dilation_w - wide; /* where one that does not look may begin */
+    int64_t blocks = (cols - wide - 1) / wide, done = wide + blocks * wide;
+    const int moved = blocks > 0 && done - wide > most;
+    K(place_blocks)(job->shapes[K(place_left)], 1, 0, at);
+    if (blocks > moved)
+        K(place_blocks)(job->between, blocks - moved, wide, at);
+    if (moved) {
+        K(place_blocks)(job->between, 1, most, at);
+        done = most + wide;
+    }
+    if (cols - done > WIDTH)
+        K(place_blocks)(job->shapes[K(place_right)], 1, cols - wide, at);
+    else
+        K(place_blocks)(job->shapes[K(place_last)], 1, cols - WIDTH, at);
+}
+
+/* How rows are cut: evenly. */
+static void K(place_cut)(K(place_job) *job) {
+    const cgc_stencil *s = job->s;
+    const int64_t fit = K(place_cells) / s->cols, most = fit > K(place_rows) ? fit : K(place_rows);
+    job->rows = s->rows / s->dilation_h;
+    job->more = s->rows % s->dilation_h;
+    const int64_t rows = job->rows + (job->more > 0), parts = (rows + most - 1) / most;
+    job->most = (rows + parts - 1) / parts;
+}
+
+/* Plane p, for one filter. */
+static void K(place_plane)(const K(place_job) *job, int64_t p, K(place) *at) {
+    const cgc_stencil *s = job->s;
+    const REAL *x = (const REAL *)s->x + p * s->x_plane;
+    REAL *y = at->y;
+    for (int64_t first = 0; first < s->dilation_h; first++) {
+        const int64_t rows = job->rows + (first < job->more);
+        for (int64_t r = 0; r < rows; r += job->most) {
+            const int64_t line = first + r * s->dilation_h;
+            K(place_open)(job, x, line, K(least)(job->most, rows - r), 2 * WIDTH, at);
+            at->y = y + line * s->y_pitch;
+            K(place_across)(job, at);
+        }
+    }
+}
+
+/* Planes p .. p+planes-1, of one block each. over: lanes beyond a row are written too; mirrored, they are in front. */
+static void K(place_run)(const K(place_job) *job, int64_t p, int64_t planes, int over, K(place) at) {
+    const cgc_stencil *s = job->s;
     const int64_t cols = s->cols, from = over && s->mirrored ? cols - WIDTH : 0;
     const int narrow = cols <= WIDTH;
-    for (int v = 0; v < 3; v++)
-        at.inside[v] = K(place_inside)(s, narrow || v == 0 ? from : cols - WIDTH, v);
+    for (int v = 0; narrow && v < 3; v++)
+        at.inside[v] = K(place_inside)(s, from, v);
     at.cols = over ? WIDTH : cols;
-    at.planes = planes;
-    at.x += from;
-    at.y += from;
-    if (narrow)
-        (s->mirrored ? K(place_only_mirrored) : K(place_only))(&at);
-    else
-        (s->mirrored ? K(place_both_mirrored) : K(place_both))(&at);
+    at.w += p * at.w_next;
+    at.y += p * at.y_next;
+    at.bias += p * at.bias_next;
+    K(place_open)(job, (const REAL *)s->x + p * s->x_plane, 0, s->rows, s->x_plane, &at);
+    K(place_blocks)(job->shapes[narrow ? K(place_narrow) : K(place_both)], planes, from, &at);
 }
 
 /* All output planes, if they can be served. */
 static int K(place_planes)(const cgc_stencil *s) {
     static const REAL zero;
-    _Alignas(64) REAL zeros[4 * WIDTH] = {0};
-    const int64_t cols = s->cols, filters = s->filters;
-    if (!K(place_serves)(s))
+    _Alignas(64) REAL constants[6 * WIDTH];
+    K(place_job) job = {.s = s, .constants = constants + 2 * WIDTH};
+    if (!K(place_serves)(s) || !K(place_beyond)(s, job.column))
         return 0;
+    const int64_t filters = s->filters, cols = s->cols;
+    job.filled = s->constant != 0 || signbit(s->constant) || s->dilation_w > 1 ||
+                 job.column[0] != CGC_CONSTANT_COLUMN || job.column[1] != CGC_CONSTANT_COLUMN;
+    if (job.filled && cols <= WIDTH && (s->first < -1 || s->first + cols + 1 > s->width))
+        return 0; /* an only column is filled at each end */
+    K(band_fill)(constants, 6 * WIDTH, (REAL)s->constant);
+    K(place_fn) *const *zeros = s->mirrored ? K(place_zeros_mirrored) : K(place_zeros);
+    K(place_fn) *const *filled = s->mirrored ? K(place_filled_mirrored) : K(place_filled);
+    job.shapes = job.filled ? filled : zeros;
+    job.between = (s->dilation_w > 1 ? filled : zeros)[K(place_between)];
     K(place) at = {
-        .rows = s->rows, .x = (const REAL *)s->x + s->lines[1] - K(place_pitch)(s) + s->first + (s->mirrored ? 2 : 0),
-        .top = s->lines[0] == CGC_CONSTANT_LINE ? zeros + WIDTH : NULL,
-        .bottom = s->lines[s->rows + 1] == CGC_CONSTANT_LINE ? zeros + WIDTH : NULL,
-        .x_plane = s->x_plane, .w_plane = s->w_filter * filters, .y_plane = s->y_plane * filters,
-        .bias_plane = s->bias ? filters : 0, .pitch = K(place_pitch)(s), .apart = s->mirrored ? -1 : 1,
-        .second = cols - WIDTH, .y_pitch = s->y_pitch, .clamped = s->lo > -HUGE_VAL || s->hi < HUGE_VAL,
+        .apart = s->mirrored ? -s->dilation_w : s->dilation_w, .second = cols < 2 * WIDTH ? cols - WIDTH : WIDTH,
+        .y_pitch = s->dilation_h * s->y_pitch, .cols = cols, .clamped = s->lo > -HUGE_VAL || s->hi < HUGE_VAL,
         .lo = (REAL)s->lo, .hi = (REAL)s->hi,
     };
+    for (int v = 0; v < 3; v++)
+        at.inside[v] = K(place_inside)(s, v == 0 ? 0 : cols - WIDTH, v);
+    const int together = cols <= 2 * WIDTH && s->dilation_h == 1; /* planes */
+    at.y_next = together ? s->y_plane * filters : 2 * WIDTH;
+    at.w_next = together ? s->w_filter * filters : 0;
+    at.bias_next = together && s->bias ? filters : 0;
     const int64_t most = s->planes - K(place_exact)(s);
-    for (int64_t f = 0; f < filters; f++) {
-        at.w = (const REAL *)s->w + f * s->w_filter;
-        at.bias = s->bias ? (const REAL *)s->bias + f : &zero;
-        at.y = (REAL *)s->y + f * s->y_plane;
-        if (most > 0)
-            K(place_run)(s, at, most, 1);
-        at.x += most * at.x_plane;
-        at.w += most * at.w_plane;
-        at.y += most * at.y_plane;
-        at.bias += most * at.bias_plane;
-        K(place_run)(s, at, s->planes - most, 0);
-    }
+    K(place_cut)(&job);
+    for (int64_t p = 0; p < (together ? 1 : s->planes); p++)
+        for (int64_t f = 0; f < filters; f++) {
+            at.w = (const REAL *)s->w + (p * filters + f) * s->w_filter;
+            at.bias = s->bias ? (const REAL *)s->bias + p * filters + f : &zero;
+            at.y = (REAL *)s->y + (p * filters + f) * s->y_plane;
+            if (!together)
+                K(place_plane)(&job, p, &at);
+            if (together && most > 0)
+                K(place_run)(&job, 0, most, 1, at);
+            if (together)
+                K(place_run)(&job, most, s->planes - most, 0, at);
+        }
     return 1;
 }

@@ -5,11 +5,11 @@
  *
  * Parameters: those of stencil_template.h.
  *
- * A copy costs little beside a filter, and saves what 16 registers are too few for: cells that are picked from vectors
- * at the ends, and weights at the same time. And it leaves one kernel for all padding modes, so that the machine can
- * keep its code decoded. Only beside 3 x 3 filters on small planes, and at step 2, it costs too much, see
- * strip_place_template.h and strip_woven_template.h. What the stencil says of the next plane, `ahead`, is not used:
- * laying brings it nearer.
+ * A copy costs little beside a large filter, and saves what 16 registers are too few for: cells that are picked from
+ * vectors at the ends, and weights at the same time. And it leaves one kernel for all padding modes, so that machines
+ * can keep its code decoded. It costs too much beside 3 x 3 filters, see strip_place_template.h, of which only unusual
+ * ones come here (outputs that stand in the padding, say), and at step 2, see strip_woven_template.h. What the stencil
+ * says of the next plane, `ahead`, is not used: laying brings it nearer.
  */
 #include "strip_band_template.h"
 #include "strip_place_template.h"
