@@ -307,7 +307,6 @@ static void K(gradient_biases)(const cgc_gradient *s, int64_t h) {
 /* Which kernel a tile has: 0 .. GRADIENT_BLOCKS-1 for one block more of short rows, GRADIENT_BLOCKS for any. */
 static int64_t K(gradient_kind_of)(const K(gradient_tile) *t) {
     if (t->skew > 1 || t->s->constant != 0 || t->blocks > GRADIENT_BLOCKS) return GRADIENT_BLOCKS;
-    if (LANES > WIDTH && t->blocks > 2 && t->left == 0 && t->right == t->blocks) return GRADIENT_BLOCKS; /* no ends */
     return t->blocks <= 2 || (t->left <= 1 && t->right >= t->blocks - 1) ? t->blocks - 1 : GRADIENT_BLOCKS;
 }
 
