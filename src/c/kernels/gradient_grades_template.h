@@ -22,6 +22,9 @@ void K(join_classes)(void *sums, int64_t columns, int64_t count);
 /* The most blocks of a row of dy that stays in registers. */
 #define GRADIENT_BLOCKS 4
 
+/* The bytes of planes that stay in the nearest cache. */
+#define GRADIENT_NEAR 28672
+
 #include "join_template.h"
 
 #include "join_all_template.h"
@@ -31,6 +34,7 @@ void K(join_classes)(void *sums, int64_t columns, int64_t count);
 /* Where registers are few. */
 #if REGISTERS >= 16 && REGISTERS < 32
 #define GRADIENT_LAID
+#include "gradient_place_template.h"
 #include "gradient_laid_template.h"
 #endif
 
@@ -53,7 +57,7 @@ void K(join_classes)(void *sums, int64_t columns, int64_t count);
 
 void K(gradient)(const cgc_gradient *s) {
 #ifdef GRADIENT_LAID
-    if (K(gradient_laid)(s))
+    if (K(gradient_place)(s) || K(gradient_laid)(s))
         return;
 #endif
 #ifdef STENCIL_GRADES
@@ -76,5 +80,6 @@ void K(join)(void *y, const void *acc, int pitch, int64_t count) {
 }
 
 #undef GRADIENT_LAID
+#undef GRADIENT_NEAR
 #undef GRADIENT_BLOCKS
 #undef GRADIENT_MOST

@@ -17,9 +17,6 @@
 /* Cells that gradient_step_template.h reads in front of a tile of three columns. */
 #define GRADIENT_FRONT (REGISTERS < 32)
 
-/* The bytes of planes that stay in the nearest cache. */
-#define GRADIENT_NEAR 28672
-
 /* Blocks of LANES columns at the two ends of a row that reach beyond the line, and the last one. */
 #define GRADIENT_ENDS (2 * CGC_GRADIENT_BEYOND / LANES + 1)
 
@@ -392,5 +389,4 @@ static void K(gradient_run)(const cgc_gradient *s) {
 
 #undef GRADIENT_FITS
 #undef GRADIENT_FRONT
-#undef GRADIENT_NEAR
 #undef GRADIENT_ENDS
