@@ -75,7 +75,7 @@ static int K(place_beyond)(const cgc_stencil *s, int64_t *column) {
 /* Whether the filter is one of these, and reaches beyond the ends only where a kernel looks for it. */
 static int K(place_serves)(const cgc_stencil *s) {
     const int64_t first = s->first, end = first + s->cols, apart = s->dilation_w, wide = 2 * WIDTH;
-    if (s->kh != 3 || s->kw != 3 || s->step != 1 || s->from || !K(place_centres)(s))
+    if (s->kh != 3 || s->kw != 3 || s->step != 1 || !K(place_centres)(s))
         return 0;
     if (s->cols <= WIDTH)
         return s->dilation_h == 1 && apart == 1;
@@ -146,11 +146,13 @@ static void K(place_blocks)(K(place_fn) *shape, int64_t blocks, int64_t from, K(
     at->cells.line += from;
     at->cells.bottom += bottom;
     at->y += from;
+    at->from += from;
     shape(at);
     at->cells.top -= top;
     at->cells.line -= from;
     at->cells.bottom -= bottom;
     at->y -= from;
+    at->from -= from;
 }
 
 /* All blocks of rows that are ready. */
@@ -191,6 +193,7 @@ static void K(place_cut)(K(place_job) *job) {
 static void K(place_plane)(const K(place_job) *job, int64_t p, K(place) *at) {
     const cgc_stencil *s = job->s;
     const REAL *x = (const REAL *)s->x + p * s->x_plane;
+    const REAL *begin = at->from;
     REAL *y = at->y;
     for (int64_t first = 0; first < s->dilation_h; first++) {
         const int64_t rows = job->rows + (first < job->more);
@@ -198,6 +201,7 @@ static void K(place_plane)(const K(place_job) *job, int64_t p, K(place) *at) {
             const int64_t line = first + r * s->dilation_h;
             K(place_open)(job, x, line, K(least)(job->most, rows - r), 2 * WIDTH, at);
             at->y = y + line * s->y_pitch;
+            at->from = begin + line * s->from_pitch;
             K(place_across)(job, at);
         }
     }
@@ -230,15 +234,18 @@ static int K(place_planes)(const cgc_stencil *s) {
                  job.column[0] != CGC_CONSTANT_COLUMN || job.column[1] != CGC_CONSTANT_COLUMN;
     if (job.filled && cols <= WIDTH && (s->first < -1 || s->first + cols + 1 > s->width))
         return 0; /* an only column is filled at each end */
+    if (s->from && (job.filled || cols <= WIDTH || !s->mirrored))
+        return 0; /* there are no such kernels */
     K(band_fill)(constants, 6 * WIDTH, (REAL)s->constant);
-    K(place_fn) *const *zeros = s->mirrored ? K(place_zeros_mirrored) : K(place_zeros);
+    K(place_fn) *const *zeros = s->from ? K(place_partial_mirrored)
+                                : s->mirrored ? K(place_zeros_mirrored) : K(place_zeros);
     K(place_fn) *const *filled = s->mirrored ? K(place_filled_mirrored) : K(place_filled);
     job.shapes = job.filled ? filled : zeros;
     job.between = (s->dilation_w > 1 ? filled : zeros)[K(place_between)];
     K(place) at = {
         .apart = s->mirrored ? -s->dilation_w : s->dilation_w, .second = cols < 2 * WIDTH ? cols - WIDTH : WIDTH,
-        .y_pitch = s->dilation_h * s->y_pitch, .cols = cols, .clamped = s->lo > -HUGE_VAL || s->hi < HUGE_VAL,
-        .lo = (REAL)s->lo, .hi = (REAL)s->hi,
+        .y_pitch = s->dilation_h * s->y_pitch, .from_pitch = s->dilation_h * s->from_pitch, .cols = cols,
+        .clamped = s->lo > -HUGE_VAL || s->hi < HUGE_VAL, .lo = (REAL)s->lo, .hi = (REAL)s->hi,
     };
     for (int v = 0; v < 3; v++)
         at.inside[v] = K(place_inside)(s, v == 0 ? 0 : cols - WIDTH, v);
@@ -253,6 +260,7 @@ static int K(place_planes)(const cgc_stencil *s) {
             at.w = (const REAL *)s->w + (p * filters + f) * s->w_filter;
             at.bias = s->bias ? (const REAL *)s->bias + p * filters + f : &zero;
             at.y = (REAL *)s->y + (p * filters + f) * s->y_plane;
+            at.from = s->from ? s->from : at.y;
             if (!together)
                 K(place_plane)(&job, p, &at);
             if (together && most > 0)

@@ -21,11 +21,12 @@ typedef struct K(place) {
     K(place_source) cells;   /* under the first output and filter column 0 */
     K(place_source) fill[2]; /* beyond the left and the right end */
     const REAL *w, *bias;
+    const REAL *from; /* sums to begin with instead, as y lies */
     ptrdiff_t w_next, y_next, bias_next;
     ptrdiff_t apart;  /* from filter column to filter column */
     ptrdiff_t second; /* from the first vector to the second */
     REAL *y;
-    ptrdiff_t y_pitch;
+    ptrdiff_t y_pitch, from_pitch;
     int64_t cols; /* of a narrow row, the lanes that are stored */
     int clamped;
     REAL lo, hi;
@@ -34,11 +35,11 @@ typedef struct K(place) {
 
 /*
  * What the compiler knows: the vectors; which ends they look for; whether a row is narrow, so that its only vector does
- * under all columns; whether lanes beyond an end are filled, or 0; `apart`, or 0 if it does not know; and whether the
- * leftmost column is the filter's last.
+ * under all columns; whether lanes beyond an end are filled, or 0; `apart`, or 0 if it does not know; whether the
+ * leftmost column is the filter's last; and whether sums begin with others.
  */
 typedef struct K(place_kind) {
-    int vectors, left, right, narrow, filled, apart, mirrored;
+    int vectors, left, right, narrow, filled, apart, mirrored, partial;
 } K(place_kind);
 
 /* Where the lines of a row in progress are. */
@@ -64,9 +65,10 @@ static ALWAYS_INLINE VEC K(place_cell)(const K(place) *s, const K(place_kind) ki
     return V(load_span_or_zero)(s->inside[outer], from);
 }
 
-/* A line of cells: u_k are the sums to which filter row k belongs, or NULL; with u_0 they begin. */
+/* A line of cells: u_k are the sums to which filter row k belongs, or NULL; those of u_0 begin: at `from`, if partial. */
 static ALWAYS_INLINE void K(place_add)(const K(place) *s, const K(place_kind) kind, K(place_line) line, const VEC *held,
-                                       const K(place_memory) *memory, VEC *u_0, VEC *u_1, VEC *u_2) {
+                                       const K(place_memory) *memory, const REAL *from, VEC *u_0, VEC *u_1,
+                                       VEC *u_2) {
     UNROLL for (int v = 0; v < 3; v++)
         UNROLL for (int i = 0; i < kind.vectors; i++) {
             const VEC cell = V(keep)(K(place_cell)(s, kind, line, v, i));
@@ -74,8 +76,10 @@ static ALWAYS_INLINE void K(place_add)(const K(place) *s, const K(place_kind) ki
                 u_2[i] = v < 2 ? V(fma_here)(held[6 + v], cell, u_2[i]) : V(fma_at)(memory->last, cell, u_2[i]);
             if (u_1)
                 u_1[i] = V(fma_here)(held[3 + v], cell, u_1[i]);
-            if (u_0)
-                u_0[i] = v == 0 ? V(fma)(held[0], cell, V(load)(memory->begin)) : V(fma_here)(held[v], cell, u_0[i]);
+            if (u_0 && v == 0)
+                u_0[i] = V(fma)(held[0], cell, V(load)(kind.partial ? from + i * s->second : memory->begin));
+            else if (u_0)
+                u_0[i] = V(fma_here)(held[v], cell, u_0[i]);
         }
 }
 
@@ -100,6 +104,7 @@ static ALWAYS_INLINE void K(place_down)(const K(place) *place, const K(place_kin
         K(place_line) line = {s.cells.line, {s.fill[0].line, s.fill[1].line}};
         K(place_line) top = {s.cells.top, {s.fill[0].top, s.fill[1].top}};
         K(place_line) bottom = {s.cells.bottom, {s.fill[0].bottom, s.fill[1].bottom}};
+        const REAL *begin = s.from;
         REAL *y = s.y;
         int64_t rows = s.rows;
         K(place_memory) memory;
@@ -115,8 +120,12 @@ static ALWAYS_INLINE void K(place_down)(const K(place) *place, const K(place_kin
 #define LINE(from, u_0, u_1, u_2) \
         REFRESH(from.cells); \
         REFRESH(at); \
-        K(place_add)(&s, kind, from, held, at, u_0, u_1, u_2)
-#define NEXT() line.cells += s.cells.pitch, line.fill[0] += s.fill[0].pitch, line.fill[1] += s.fill[1].pitch
+        K(place_add)(&s, kind, from, held, at, begin, u_0, u_1, u_2)
+#define NEXT() \
+        line.cells += s.cells.pitch; \
+        line.fill[0] += s.fill[0].pitch; \
+        line.fill[1] += s.fill[1].pitch; \
+        begin += s.from_pitch
 #define END(sum) \
         K(place_store)(&s, kind, at, sum, y); \
         y += s.y_pitch; \
@@ -139,6 +148,7 @@ static ALWAYS_INLINE void K(place_down)(const K(place) *place, const K(place_kin
         NEXT(); \
         rows--
         LINE(top, a, NULL, NULL);
+        begin += s.from_pitch;
         LINE(line, b, a, NULL);
         NEXT();
         for (;;) {
@@ -158,6 +168,7 @@ static ALWAYS_INLINE void K(place_down)(const K(place) *place, const K(place_kin
         }
         s.w += s.w_next;
         s.y += s.y_next;
+        s.from += s.y_next;
         s.bias += s.bias_next;
     }
 }
@@ -178,8 +189,9 @@ typedef void K(place_fn)(const K(place) *s);
     static K(place_fn) *const K(name)[K(place_shapes)] = { \
         K(name##_narrow), K(name##_both), K(name##_left), K(name##_between), K(name##_right), K(name##_last), \
     };
-PLACE(place_zeros, 0, 1, 0)
-PLACE(place_zeros_mirrored, 0, -1, 1)
-PLACE(place_filled, 1, 0, 0)
-PLACE(place_filled_mirrored, 1, 0, 1)
+PLACE(place_zeros, 0, 1, 0, 0)
+PLACE(place_zeros_mirrored, 0, -1, 1, 0)
+PLACE(place_filled, 1, 0, 0, 0)
+PLACE(place_filled_mirrored, 1, 0, 1, 0)
+PLACE(place_partial_mirrored, 0, -1, 1, 1)
 #undef PLACE
