@@ -65,7 +65,10 @@ static ALWAYS_INLINE VEC K(place_cell)(const K(place) *s, const K(place_kind) ki
     return V(load_span_or_zero)(s->inside[outer], from);
 }
 
-/* A line of cells: u_k are the sums to which filter row k belongs, or NULL; those of u_0 begin: at `from`, if partial. */
+/*
+ * A line of cells: u_k are the sums to which filter row k belongs, or NULL. With u_0 they begin, those at `from` if
+ * they are partial.
+ */
 static ALWAYS_INLINE void K(place_add)(const K(place) *s, const K(place_kind) kind, K(place_line) line, const VEC *held,
                                        const K(place_memory) *memory, const REAL *from, VEC *u_0, VEC *u_1,
                                        VEC *u_2) {
@@ -148,7 +151,7 @@ static ALWAYS_INLINE void K(place_down)(const K(place) *place, const K(place_kin
         NEXT(); \
         rows--
         LINE(top, a, NULL, NULL);
-        begin += s.from_pitch;
+        begin += rows > 1 ? s.from_pitch : 0; /* an only row has no next one */
         LINE(line, b, a, NULL);
         NEXT();
         for (;;) {
