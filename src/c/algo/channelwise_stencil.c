@@ -348,7 +348,7 @@ static int streams(const cgc_run *run) {
     const double plane = (double)a.c.rows * (double)a.c.cols, planes = (double)s->n * (double)s->g * (double)a.c.m;
     return run->kernels->stream && cgc_correlation_count(s, run->pass) == 1 && a.sources == 1 && a.c.ku > 0 &&
            a.c.c_j == 1 && streamed_rows(&a.c, direct(run->kernels, &a.c)) > 0 &&
-           cgc_stream_pays(planes, plane, a.turned, (double)s->size);
+           cgc_stream_pays(planes, plane, (double)(a.c.ku * a.c.kv), a.turned, (double)s->size);
 }
 
 static void run_stencil(const cgc_run *run) {

@@ -11,8 +11,11 @@
 /* Of the near place, aligned to CGC_ALIGN. */
 enum { CGC_STREAM_BYTES = 65536 };
 
-/* Whether it pays for so many output planes of so many cells; turned: rows are written from the last one upwards. */
-int cgc_stream_pays(double planes, double cells, int turned, double size);
+/*
+ * Whether it pays for so many output planes of so many cells, each a sum of `taps` terms; turned: rows are written from
+ * the last one upwards.
+ */
+int cgc_stream_pays(double planes, double cells, double taps, int turned, double size);
 
 /* Does what `stencil` says, for which `near` has room for the outputs of at least one source plane. */
 void cgc_stream_planes(const cgc_kernels *kernels, const cgc_stencil *stencil, ptrdiff_t size, char *near);
