@@ -80,7 +80,7 @@ static ALWAYS_INLINE void K(place_others)(const K(place_gradient) *t, const int 
 static ALWAYS_INLINE void K(place_pair_block)(const K(place_gradient) *t, const int begin, const int end,
                                               const int rows, const REAL *x, const REAL *behind, const REAL *dy,
                                               VEC *sum) {
-    VEC factor[3];
+    VEC factor[3] = {V(zero)(), V(zero)(), V(zero)()};
     if (rows & K(row_0)) {
         factor[0] = factor[1] = V(keep)(V(weave)(K(place_factor)(t, end, dy)));
         sum[9] = V(add)(sum[9], factor[0]);
