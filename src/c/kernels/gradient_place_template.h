@@ -213,7 +213,7 @@ static int K(gradient_place_serves)(const cgc_gradient *s) {
         s->off[2] != s->off[0] + 2 || s->off[2] + s->step * (s->cols - 1) > s->width)
         return 0;
     for (int64_t k = 0; k <= s->step * (s->rows - 1); k++)
-        if (lines[k] == CGC_CONSTANT_LINE || lines[k] - lines[0] != k * (lines[1] - lines[0]))
+        if (lines[k] == CGC_CONSTANT_LINE || (k > 1 && lines[k] - lines[k - 1] != lines[1] - lines[0]))
             return 0;
     return 1;
 }

@@ -28,7 +28,7 @@ static int K(place_centres)(const cgc_stencil *s) {
     const ptrdiff_t *lines = s->lines + s->kh / 2 * s->dilation_h;
     const int64_t count = (s->rows - 1) * s->step + 1;
     for (int64_t t = 0; t < count; t++)
-        if (lines[t] == CGC_CONSTANT_LINE || lines[t] - lines[0] != t * (lines[count > 1] - lines[0]))
+        if (lines[t] == CGC_CONSTANT_LINE || (t > 1 && lines[t] - lines[t - 1] != lines[1] - lines[0]))
             return 0;
     return 1;
 }
@@ -36,11 +36,13 @@ static int K(place_centres)(const cgc_stencil *s) {
 /* Whether all lines do, but for constants. */
 static int K(place_lines)(const cgc_stencil *s) {
     const int64_t edge = s->kh / 2, count = (s->rows - 1) * s->step + s->kh;
+    if (!K(place_centres)(s))
+        return 0;
     const ptrdiff_t pitch = K(place_pitch)(s);
     for (int64_t t = 0; t < count; t++)
         if (s->lines[t] != CGC_CONSTANT_LINE && s->lines[t] - s->lines[edge] != (t - edge) * pitch)
             return 0;
-    return K(place_centres)(s);
+    return 1;
 }
 
 /* The lanes inside a line of a vector from output column p on under the filter column that is v-th from the left. */
