@@ -9,14 +9,15 @@ from running import ISAS
 
 # x, filters for each channel, extent, what else the plan is told
 LARGE = {
-    "planes": ((1, 3, 870, 900), 1, 3, {"padding": 1}),
-    "odd rows": ((1, 3, 871, 901), 1, 3, {"padding": (0, 2, 1, 0)}),
-    "rows in spans": ((1, 1, 1100, 2100), 1, 3, {"padding": 1}),
+    "planes": ((1, 3, 870, 900), 1, 5, {"padding": 2}),
+    "odd rows": ((1, 3, 871, 901), 1, 5, {"padding": (0, 4, 2, 1)}),
+    "rows in spans": ((1, 1, 1100, 2100), 1, 5, {"padding": 2}),
     "mirrored": ((1, 3, 870, 900), 1, 5, {"padding": 2, "padding_value": "symmetric-exclude-edge"}),
     "through a window": ((1, 2, 500, 2300), 1, (6, 5), {"padding": "same", "padding_value": "circular"}),
-    "two filters": ((1, 2, 810, 720), 2, 3, {"padding": 1}),
-    "dilated": ((1, 3, 870, 900), 1, 3, {"padding": 2, "dilation": 2}),
-    "batch": ((17, 192, 28, 28), 1, 3, {"padding": 1}),
+    "two filters": ((1, 2, 810, 720), 2, 5, {"padding": 2}),
+    "dilated": ((1, 3, 870, 900), 1, 5, {"padding": 4, "dilation": 2}),
+    "batch": ((17, 192, 28, 28), 1, 5, {"padding": 2}),
+    "few taps": ((17, 192, 28, 28), 1, 3, {"padding": 1}),  # too few to be written past the caches
     "odd batch": ((9, 130, 43, 47), 1, (3, 5), {"padding": "same", "padding_value": "symmetric-include-edge"}),
 }
 

@@ -15,32 +15,12 @@ enum {
     K(place_rows) = 8,                     /* for there are at least so many, if a plane has as many */
 };
 
-/* From line to line; where there is but one between constants, any will do. */
-static ptrdiff_t K(place_pitch)(const cgc_stencil *s) {
-    const ptrdiff_t *lines = s->lines, edge = s->kh / 2;
-    return s->rows > 1 ? lines[edge + 1] - lines[edge]
-           : lines[0] != CGC_CONSTANT_LINE ? lines[1] - lines[0]
-           : lines[2] != CGC_CONSTANT_LINE ? lines[2] - lines[1] : 0;
-}
-
 /* Whether lines on which an output is centred stand a pitch apart in the source. */
 static int K(place_centres)(const cgc_stencil *s) {
     const ptrdiff_t *lines = s->lines + s->kh / 2 * s->dilation_h;
     const int64_t count = (s->rows - 1) * s->step + 1;
     for (int64_t t = 0; t < count; t++)
         if (lines[t] == CGC_CONSTANT_LINE || (t > 1 && lines[t] - lines[t - 1] != lines[1] - lines[0]))
-            return 0;
-    return 1;
-}
-
-/* Whether all lines do, but for constants. */
-static int K(place_lines)(const cgc_stencil *s) {
-    const int64_t edge = s->kh / 2, count = (s->rows - 1) * s->step + s->kh;
-    if (!K(place_centres)(s))
-        return 0;
-    const ptrdiff_t pitch = K(place_pitch)(s);
-    for (int64_t t = 0; t < count; t++)
-        if (s->lines[t] != CGC_CONSTANT_LINE && s->lines[t] - s->lines[edge] != (t - edge) * pitch)
             return 0;
     return 1;
 }

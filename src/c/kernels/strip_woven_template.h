@@ -190,6 +190,20 @@ static void K(woven_3_narrow)(const K(woven) *s) { K(woven_all)(s, 3, 1); }
 static void K(woven_3)(const K(woven) *s) { K(woven_all)(s, 3, 0); }
 static void K(woven_5)(const K(woven) *s) { K(woven_all)(s, 5, 0); }
 
+/* From line to line; there are two rows or more. */
+static ptrdiff_t K(woven_pitch)(const cgc_stencil *s) { return s->lines[s->kh / 2 + 1] - s->lines[s->kh / 2]; }
+
+/* Whether lines stand a pitch apart in the source, but those that no output is centred on, which may be constants. */
+static int K(woven_lines)(const cgc_stencil *s) {
+    const int64_t edge = s->kh / 2, count = (s->rows - 1) * s->step + s->kh;
+    if (!K(place_centres)(s))
+        return 0;
+    for (int64_t t = 0; t < count; t++)
+        if (s->lines[t] != CGC_CONSTANT_LINE && s->lines[t] - s->lines[edge] != (t - edge) * K(woven_pitch)(s))
+            return 0;
+    return 1;
+}
+
 /*
  * Whether zeros are around, and lines reach beyond their ends only where a kernel looks for it. Of many filters it is
  * better to sort once.
@@ -203,7 +217,7 @@ static int K(woven_serves)(const cgc_stencil *s) {
     for (int64_t t = s->first; t < end; t++)
         if ((t < 0 || t >= s->width) && K(band_source)(s, t) != CGC_CONSTANT_COLUMN)
             return 0;
-    return K(place_lines)(s);
+    return K(woven_lines)(s);
 }
 
 /* The lanes inside a line of a vector from a column on. */
@@ -216,7 +230,7 @@ static int K(woven_planes)(const cgc_stencil *s) {
     if (!K(woven_serves)(s))
         return 0;
     const int64_t edge = s->kh / 2, lines = 2 * (s->rows - 1) + s->kh;
-    const ptrdiff_t pitch = K(place_pitch)(s);
+    const ptrdiff_t pitch = K(woven_pitch)(s);
     const int64_t last = s->first + (s->cols > WIDTH ? 2 * (s->cols - WIDTH) : 0);
     const int64_t bytes = 2 * s->rows * s->width * (int64_t)sizeof(REAL), most = s->planes - K(place_exact)(s);
     K(woven) at = {
