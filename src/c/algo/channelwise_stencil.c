@@ -131,6 +131,7 @@ typedef struct division {
     const cgc_run *run;
     int64_t correlations, rows, row_blocks, groups, group_blocks;
     int streams; /* see part */
+    int far;     /* see stencil.h */
 } division;
 
 /* A task; what the kernel is told, as far as it is known, stands in `stencil`. */
@@ -329,7 +330,7 @@ static void run_task(void *context, int64_t task, int thread) {
         .filters = c->m, .kh = c->ku, .kw = c->kv,
         .step = c->c_j, .dilation_h = c->r_u, .dilation_w = c->c_v, .mirrored = p.view.turned,
         .lines = (const ptrdiff_t *)p.local,
-        .constant = c->source.value,
+        .constant = c->source.value, .far = cut->far,
         .x_plane = sign * c->s_group, .w_filter = sign * c->ku * c->kv, .y_plane = sign * c->d_m,
         .y_pitch = sign * c->d_row, .lo = c->lo, .hi = c->hi,
     };
@@ -351,6 +352,14 @@ static int streams(const cgc_run *run) {
            cgc_stream_pays(planes, plane, (double)(a.c.ku * a.c.kv), a.turned, (double)s->size);
 }
 
+/* Whether sources, with outputs as large, come from beyond the caches. */
+static int far(const cgc_run *run) {
+    const cgc_geometry *s = run->geometry;
+    const cgc_correlation c = cgc_correlation_at(s, run->pass, 0);
+    const double plane = (double)c.source.h * (double)c.source.w * (double)s->size;
+    return (double)s->n * (double)s->g * (double)c.planes * plane >= CGC_FAR_BYTES / 2;
+}
+
 static void run_stencil(const cgc_run *run) {
     const cgc_geometry *s = run->geometry;
     division cut = {.run = run, .correlations = cgc_correlation_count(s, run->pass)};
@@ -366,6 +375,7 @@ static void run_stencil(const cgc_run *run) {
     cut.rows = cgc_ceil_div(cgc_ceil_div(rows, cgc_ceil_div(wanted, planes)), TASK_ROWS) * TASK_ROWS;
     cut.row_blocks = cgc_ceil_div(rows, cut.rows);
     cut.streams = streams(run);
+    cut.far = far(run);
     cgc_parallel(run->threads, s->n * cut.correlations * cut.row_blocks * cut.group_blocks, run_task, &cut);
 }
 

@@ -5,13 +5,12 @@
 
 enum {
     FEW_TAPS = 9,        /* lines of so little work come one behind the other, which is fast enough */
-    FAR_BYTES = 1 << 23, /* of all outputs: measured in a chain of passes that read each other's outputs */
     SMALL_PLANE = 512,   /* cells, up to which it costs as much as it saves */
     LARGE_PLANE = 65536, /* from which on it pays even if rows are written downwards, which machines foresee */
 };
 
 int cgc_stream_pays(double planes, double cells, double taps, int turned, double size) {
-    return taps > FEW_TAPS && cells > (turned ? SMALL_PLANE : LARGE_PLANE) && planes * cells * size >= FAR_BYTES;
+    return taps > FEW_TAPS && cells > (turned ? SMALL_PLANE : LARGE_PLANE) && planes * cells * size >= CGC_FAR_BYTES;
 }
 
 /* Sends output planes on to y: all that follow each other in memory at once. */

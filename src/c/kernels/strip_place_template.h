@@ -87,6 +87,7 @@ typedef struct K(place_job) {
     const REAL *constants; /* around here */
     int64_t rows, more;    /* of each class of rows, and how many of these have one more */
     int64_t most;          /* rows at a time */
+    int far;               /* cells to come are called for */
 } K(place_job);
 
 /*
@@ -171,10 +172,23 @@ static void K(place_cut)(K(place_job) *job) {
     job->most = (rows + parts - 1) / parts;
 }
 
+/*
+ * Calls for the rows that come after those from line `line` of plane x on: the next ones of their class, or the first
+ * ones of plane `next`. Blocks leave one row for another too soon for machines to foresee more than a few cells.
+ */
+static void K(place_call)(const K(place_job) *job, const REAL *x, const REAL *next, int64_t line, int64_t more,
+                          K(place) *at) {
+    const cgc_stencil *s = job->s;
+    enum { LINE = 64 / sizeof(REAL) }; /* cells of a line of the cache */
+    const ptrdiff_t *lines = s->lines + s->dilation_h + (more ? line + job->most * s->dilation_h : 0);
+    at->ahead = (more ? x : next) + *lines + (s->mirrored ? s->width - 1 : 0);
+    at->ahead_next = s->mirrored ? -LINE : LINE;
+}
+
 /* Plane p, for one filter. */
 static void K(place_plane)(const K(place_job) *job, int64_t p, K(place) *at) {
     const cgc_stencil *s = job->s;
-    const REAL *x = (const REAL *)s->x + p * s->x_plane;
+    const REAL *x = (const REAL *)s->x + p * s->x_plane, *next = p + 1 < s->planes ? x + s->x_plane : x;
     const REAL *begin = at->from;
     REAL *y = at->y;
     for (int64_t first = 0; first < s->dilation_h; first++) {
@@ -182,6 +196,8 @@ static void K(place_plane)(const K(place_job) *job, int64_t p, K(place) *at) {
         for (int64_t r = 0; r < rows; r += job->most) {
             const int64_t line = first + r * s->dilation_h;
             K(place_open)(job, x, line, K(least)(job->most, rows - r), 2 * WIDTH, at);
+            if (job->far)
+                K(place_call)(job, x, next, line, r + job->most < rows, at);
             at->y = y + line * s->y_pitch;
             at->from = begin + line * s->from_pitch;
             K(place_across)(job, at);
@@ -224,6 +240,13 @@ static int K(place_planes)(const cgc_stencil *s) {
     K(place_fn) *const *filled = s->mirrored ? K(place_filled_mirrored) : K(place_filled);
     job.shapes = job.filled ? filled : zeros;
     job.between = (s->dilation_w > 1 ? filled : zeros)[K(place_between)];
+    K(place_cut)(&job);
+    job.far = (s->far || job.most < job.rows) && s->dilation_w == 1 && !s->from;
+    if (job.far) {
+        K(place_fn) *const *far = s->mirrored ? K(place_far_mirrored) : K(place_far);
+        job.shapes = job.filled ? filled : far;
+        job.between = far[K(place_between)];
+    }
     K(place) at = {
         .apart = s->mirrored ? -s->dilation_w : s->dilation_w, .second = cols < 2 * WIDTH ? cols - WIDTH : WIDTH,
         .y_pitch = s->dilation_h * s->y_pitch, .from_pitch = s->dilation_h * s->from_pitch, .cols = cols,
@@ -236,7 +259,6 @@ static int K(place_planes)(const cgc_stencil *s) {
     at.w_next = together ? s->w_filter * filters : 0;
     at.bias_next = together && s->bias ? filters : 0;
     const int64_t most = s->planes - K(place_exact)(s);
-    K(place_cut)(&job);
     for (int64_t p = 0; p < (together ? 1 : s->planes); p++)
         for (int64_t f = 0; f < filters; f++) {
             at.w = (const REAL *)s->w + (p * filters + f) * s->w_filter;

@@ -27,6 +27,8 @@ typedef struct K(place) {
     ptrdiff_t second; /* from the first vector to the second */
     REAL *y;
     ptrdiff_t y_pitch, from_pitch;
+    const REAL *ahead;    /* cells to come, which are called for in the order of memory, */
+    ptrdiff_t ahead_next; /* a line of the cache at a time */
     int64_t cols; /* of a narrow row, the lanes that are stored */
     int clamped;
     REAL lo, hi;
@@ -36,10 +38,10 @@ typedef struct K(place) {
 /*
  * What the compiler knows: the vectors; which ends they look for; whether a row is narrow, so that its only vector does
  * under all columns; whether lanes beyond an end are filled, or 0; `apart`, or 0 if it does not know; whether the
- * leftmost column is the filter's last; and whether sums begin with others.
+ * leftmost column is the filter's last; whether sums begin with others; and whether cells to come are called for.
  */
 typedef struct K(place_kind) {
-    int vectors, left, right, narrow, filled, apart, mirrored, partial;
+    int vectors, left, right, narrow, filled, apart, mirrored, partial, far;
 } K(place_kind);
 
 /* Where the lines of a row in progress are. */
@@ -101,7 +103,7 @@ static ALWAYS_INLINE void K(place_store)(const K(place) *s, const K(place_kind) 
         PREFETCH(y + 2 * kind.vectors * WIDTH); /* of a block to come: machines foresee only what lies in rows */
 }
 
-static ALWAYS_INLINE void K(place_down)(const K(place) *place, const K(place_kind) kind) {
+static ALWAYS_INLINE void K(place_down)(K(place) *place, const K(place_kind) kind) {
     K(place) s = *place;
     for (int64_t block = s.blocks; block > 0; block--) {
         K(place_line) line = {s.cells.line, {s.fill[0].line, s.fill[1].line}};
@@ -146,6 +148,10 @@ static ALWAYS_INLINE void K(place_down)(const K(place) *place, const K(place_kin
             } \
             break; \
         } \
+        if (kind.far) { \
+            PREFETCH(s.ahead); \
+            s.ahead += s.ahead_next; \
+        } \
         LINE(line, latest, next, done); \
         END(done); \
         NEXT(); \
@@ -174,27 +180,31 @@ static ALWAYS_INLINE void K(place_down)(const K(place) *place, const K(place_kin
         s.from += s.y_next;
         s.bias += s.bias_next;
     }
+    if (kind.far)
+        place->ahead = s.ahead;
 }
 
 /* Blocks: a narrow row; a row of up to two vectors; two vectors at the left end, between, at the right end; or one. */
 enum {
     K(place_narrow), K(place_both), K(place_left), K(place_between), K(place_right), K(place_last), K(place_shapes),
 };
-typedef void K(place_fn)(const K(place) *s);
+typedef void K(place_fn)(K(place) *s);
 
 #define PLACE(name, ...) \
-    static void K(name##_narrow)(const K(place) *s) { K(place_down)(s, (K(place_kind)){1, 1, 1, 1, __VA_ARGS__}); } \
-    static void K(name##_both)(const K(place) *s) { K(place_down)(s, (K(place_kind)){2, 1, 1, 0, __VA_ARGS__}); } \
-    static void K(name##_left)(const K(place) *s) { K(place_down)(s, (K(place_kind)){2, 1, 0, 0, __VA_ARGS__}); } \
-    static void K(name##_between)(const K(place) *s) { K(place_down)(s, (K(place_kind)){2, 0, 0, 0, __VA_ARGS__}); } \
-    static void K(name##_right)(const K(place) *s) { K(place_down)(s, (K(place_kind)){2, 0, 1, 0, __VA_ARGS__}); } \
-    static void K(name##_last)(const K(place) *s) { K(place_down)(s, (K(place_kind)){1, 0, 1, 0, __VA_ARGS__}); } \
+    static void K(name##_narrow)(K(place) *s) { K(place_down)(s, (K(place_kind)){1, 1, 1, 1, __VA_ARGS__}); } \
+    static void K(name##_both)(K(place) *s) { K(place_down)(s, (K(place_kind)){2, 1, 1, 0, __VA_ARGS__}); } \
+    static void K(name##_left)(K(place) *s) { K(place_down)(s, (K(place_kind)){2, 1, 0, 0, __VA_ARGS__}); } \
+    static void K(name##_between)(K(place) *s) { K(place_down)(s, (K(place_kind)){2, 0, 0, 0, __VA_ARGS__}); } \
+    static void K(name##_right)(K(place) *s) { K(place_down)(s, (K(place_kind)){2, 0, 1, 0, __VA_ARGS__}); } \
+    static void K(name##_last)(K(place) *s) { K(place_down)(s, (K(place_kind)){1, 0, 1, 0, __VA_ARGS__}); } \
     static K(place_fn) *const K(name)[K(place_shapes)] = { \
         K(name##_narrow), K(name##_both), K(name##_left), K(name##_between), K(name##_right), K(name##_last), \
     };
-PLACE(place_zeros, 0, 1, 0, 0)
-PLACE(place_zeros_mirrored, 0, -1, 1, 0)
-PLACE(place_filled, 1, 0, 0, 0)
-PLACE(place_filled_mirrored, 1, 0, 1, 0)
-PLACE(place_partial_mirrored, 0, -1, 1, 1)
+PLACE(place_zeros, 0, 1, 0, 0, 0)
+PLACE(place_zeros_mirrored, 0, -1, 1, 0, 0)
+PLACE(place_filled, 1, 0, 0, 0, 0)
+PLACE(place_filled_mirrored, 1, 0, 1, 0, 0)
+PLACE(place_partial_mirrored, 0, -1, 1, 1, 0)
+PLACE(place_far, 0, 1, 0, 0, 1)
+PLACE(place_far_mirrored, 0, -1, 1, 0, 1)
 #undef PLACE
