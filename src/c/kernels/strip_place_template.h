@@ -85,7 +85,7 @@ typedef struct K(place_job) {
     int filled;
     int64_t column[2];     /* what stands beyond each end */
     const REAL *constants; /* around here */
-    int64_t rows, more;    /* of each class of rows, and how many of these have one more */
+    int64_t rows, longer;  /* of a class of rows, and how many classes have as many; the others have one less */
     int64_t most;          /* rows at a time */
     int far;               /* cells to come are called for */
 } K(place_job);
@@ -166,38 +166,40 @@ static void K(place_across)(const K(place_job) *job, K(place) *at) {
 static void K(place_cut)(K(place_job) *job) {
     const cgc_stencil *s = job->s;
     const int64_t fit = K(place_cells) / s->cols, most = fit > K(place_rows) ? fit : K(place_rows);
-    job->rows = s->rows / s->dilation_h;
-    job->more = s->rows % s->dilation_h;
-    const int64_t rows = job->rows + (job->more > 0), parts = (rows + most - 1) / most;
-    job->most = (rows + parts - 1) / parts;
+    job->rows = (s->rows + s->dilation_h - 1) / s->dilation_h;
+    job->longer = s->rows - (job->rows - 1) * s->dilation_h;
+    const int64_t parts = (job->rows + most - 1) / most;
+    job->most = (job->rows + parts - 1) / parts;
 }
 
 /*
- * Calls for the rows that come after those from line `line` of plane x on: the next ones of their class, or the first
- * ones of plane `next`. Blocks leave one row for another too soon for machines to foresee more than a few cells.
+ * Calls for the lines of the rows that come after those from row r of plane x on, or of plane `next` if there are none.
+ * Blocks leave one row for another too soon for machines to foresee more than a few cells.
  */
-static void K(place_call)(const K(place_job) *job, const REAL *x, const REAL *next, int64_t line, int64_t more,
-                          K(place) *at) {
+static void K(place_call)(const K(place_job) *job, const REAL *x, const REAL *next, int64_t r, K(place) *at) {
     const cgc_stencil *s = job->s;
     enum { LINE = 64 / sizeof(REAL) }; /* cells of a line of the cache */
-    const ptrdiff_t *lines = s->lines + s->dilation_h + (more ? line + job->most * s->dilation_h : 0);
+    const int more = r + job->most < job->rows;
+    const ptrdiff_t *lines = s->lines + (1 + (more ? r + job->most : 0)) * s->dilation_h;
     at->ahead = (more ? x : next) + *lines + (s->mirrored ? s->width - 1 : 0);
     at->ahead_next = s->mirrored ? -LINE : LINE;
 }
 
-/* Plane p, for one filter. */
+/* Plane p, for one filter: some rows of each class at a time. */
 static void K(place_plane)(const K(place_job) *job, int64_t p, K(place) *at) {
     const cgc_stencil *s = job->s;
     const REAL *x = (const REAL *)s->x + p * s->x_plane, *next = p + 1 < s->planes ? x + s->x_plane : x;
     const REAL *begin = at->from;
     REAL *y = at->y;
-    for (int64_t first = 0; first < s->dilation_h; first++) {
-        const int64_t rows = job->rows + (first < job->more);
-        for (int64_t r = 0; r < rows; r += job->most) {
+    for (int64_t r = 0; r < job->rows; r += job->most) {
+        if (job->far)
+            K(place_call)(job, x, next, r, at);
+        for (int64_t first = 0; first < s->dilation_h; first++) {
             const int64_t line = first + r * s->dilation_h;
-            K(place_open)(job, x, line, K(least)(job->most, rows - r), 2 * WIDTH, at);
-            if (job->far)
-                K(place_call)(job, x, next, line, r + job->most < rows, at);
+            const int64_t rows = K(least)(job->most, job->rows - (first >= job->longer) - r);
+            if (rows <= 0)
+                break;
+            K(place_open)(job, x, line, rows, 2 * WIDTH, at);
             at->y = y + line * s->y_pitch;
             at->from = begin + line * s->from_pitch;
             K(place_across)(job, at);
@@ -241,12 +243,13 @@ static int K(place_planes)(const cgc_stencil *s) {
     job.shapes = job.filled ? filled : zeros;
     job.between = (s->dilation_w > 1 ? filled : zeros)[K(place_between)];
     K(place_cut)(&job);
-    job.far = (s->far || job.most < job.rows) && s->dilation_w == 1 && !s->from;
-    if (job.far) {
-        K(place_fn) *const *far = s->mirrored ? K(place_far_mirrored) : K(place_far);
-        job.shapes = job.filled ? filled : far;
-        job.between = far[K(place_between)];
-    }
+    job.far = (s->far || job.most < job.rows) && !s->from;
+    if (job.far && !job.filled)
+        job.shapes = s->mirrored ? K(place_far_mirrored) : K(place_far);
+    if (job.far && s->dilation_w > 1)
+        job.between = s->mirrored ? K(place_apart_mirrored) : K(place_apart);
+    else if (job.far)
+        job.between = (s->mirrored ? K(place_far_mirrored) : K(place_far))[K(place_between)];
     K(place) at = {
         .apart = s->mirrored ? -s->dilation_w : s->dilation_w, .second = cols < 2 * WIDTH ? cols - WIDTH : WIDTH,
         .y_pitch = s->dilation_h * s->y_pitch, .from_pitch = s->dilation_h * s->from_pitch, .cols = cols,

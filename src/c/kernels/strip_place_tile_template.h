@@ -208,3 +208,5 @@ PLACE(place_partial_mirrored, 0, -1, 1, 1, 0)
 PLACE(place_far, 0, 1, 0, 0, 1)
 PLACE(place_far_mirrored, 0, -1, 1, 0, 1)
 #undef PLACE
+static void K(place_apart)(K(place) *s) { K(place_down)(s, (K(place_kind)){2, 0, 0, 0, 0, 0, 0, 0, 1}); }
+static void K(place_apart_mirrored)(K(place) *s) { K(place_down)(s, (K(place_kind)){2, 0, 0, 0, 0, 0, 1, 0, 1}); }
