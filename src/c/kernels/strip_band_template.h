@@ -11,6 +11,7 @@ enum {
     K(band_blocks) = 24,  /* of columns, at most */
     K(band_pads) = 64,    /* cells beyond the ends of a line, at most */
     K(band_rows) = 4,     /* output rows at a time, at least, if there are as many */
+    K(line_cells) = 64 / sizeof(REAL), /* of a line of the cache */
     K(strip_pitch) = 4 * WIDTH, /* of narrow lines; at step 2 of each half of them */
 };
 
@@ -43,7 +44,6 @@ static int64_t K(band_source)(const cgc_stencil *s, int64_t t) {
 static int K(band_open)(K(band) *b, const cgc_stencil *s, int64_t col, int64_t cols) {
     const int64_t first = s->first + col * s->step, span = (cols - 1) * s->step + (s->kw - 1) * s->dilation_w + 1;
     const int64_t low = first < 0 ? 0 : first, high = first + span < s->width ? first + span : s->width;
-    enum { LINE = 64 / sizeof(REAL) }; /* cells of a line of the cache */
     int64_t cells = (cols < WIDTH ? WIDTH : cols) + (s->kw - 1) * s->dilation_w / s->step;
     if (s->step == 2)
         cells += WIDTH; /* a line is cut in vectors, the last of which may be short */
@@ -51,7 +51,8 @@ static int K(band_open)(K(band) *b, const cgc_stencil *s, int64_t col, int64_t c
     b->from = low;
     b->count = high > low ? high - low : 0;
     b->at = b->count ? low - first : 0;
-    b->half = cols <= WIDTH && cells <= K(strip_pitch) ? K(strip_pitch) : (cells + LINE - 1) / LINE * LINE;
+    const int64_t lines = (cells + K(line_cells) - 1) / K(line_cells);
+    b->half = cols <= WIDTH && cells <= K(strip_pitch) ? K(strip_pitch) : lines * K(line_cells);
     b->pitch = s->step * b->half;
     b->even = s->step == 1 ? b->at : b->at / 2 + b->at % 2 * b->half;
     b->odd = (b->at + 1) / 2 + (b->at + 1) % 2 * b->half;

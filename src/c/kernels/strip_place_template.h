@@ -178,11 +178,10 @@ static void K(place_cut)(K(place_job) *job) {
  */
 static void K(place_call)(const K(place_job) *job, const REAL *x, const REAL *next, int64_t r, K(place) *at) {
     const cgc_stencil *s = job->s;
-    enum { LINE = 64 / sizeof(REAL) }; /* cells of a line of the cache */
     const int more = r + job->most < job->rows;
     const ptrdiff_t *lines = s->lines + (1 + (more ? r + job->most : 0)) * s->dilation_h;
     at->ahead = (more ? x : next) + *lines + (s->mirrored ? s->width - 1 : 0);
-    at->ahead_next = s->mirrored ? -LINE : LINE;
+    at->ahead_next = s->mirrored ? -K(line_cells) : K(line_cells);
 }
 
 /* Plane p, for one filter: some rows of each class at a time. */

@@ -9,7 +9,7 @@
  * vectors at the ends, and weights at the same time. And it leaves one kernel for all padding modes, so that machines
  * can keep its code decoded. It costs too much beside 3 x 3 filters, see strip_place_template.h, of which only unusual
  * ones come here (outputs that stand in the padding, say), and at step 2, see strip_woven_template.h. What the stencil
- * says of the next plane, `ahead`, is not used: laying brings it nearer.
+ * says of the next plane, `ahead`, is not used: tiles call for what is laid next, if it is far.
  */
 #include "strip_band_template.h"
 #include "strip_place_template.h"
@@ -119,6 +119,16 @@ static const K(strip_filter) *K(strip_filter_of)(const cgc_stencil *s) {
     return NULL;
 }
 
+/* Calls for as many cells to come as a tile of so many vectors writes. */
+static ALWAYS_INLINE void K(strip_call)(K(strip) *s, int vectors) {
+    if (s->ahead_next == 0)
+        return;
+    for (int cells = vectors * WIDTH; cells > 0; cells -= K(line_cells)) {
+        PREFETCH(s->ahead);
+        s->ahead += s->ahead_next;
+    }
+}
+
 /* `rows` rows of `cols` columns, which begin at `cells` and `y`; in blocks of `widest` vectors, or less. */
 static ALWAYS_INLINE void K(strip_across)(const K(strip_filter) *filter, K(strip) *s, const int widest, int64_t cols,
                                           const REAL *cells, REAL *y, int rows) {
@@ -126,6 +136,7 @@ static ALWAYS_INLINE void K(strip_across)(const K(strip_filter) *filter, K(strip
         s->second = cols - WIDTH;
         s->cells = cells;
         s->y = y;
+        K(strip_call)(s, rows * 2);
         filter->run[widest](s, rows);
         return;
     }
@@ -136,6 +147,7 @@ static ALWAYS_INLINE void K(strip_across)(const K(strip_filter) *filter, K(strip
         s->second = left < width && shape == K(pair) ? left - WIDTH : WIDTH;
         s->cells = cells + from;
         s->y = y + from;
+        K(strip_call)(s, rows * shape);
         filter->run[shape](s, rows);
         p += width;
     }
@@ -259,6 +271,16 @@ static ALWAYS_INLINE void K(strip_rows)(const K(strip_filter) *filter, const K(b
     }
 }
 
+/* If sources are far, cells of plane p from line `line` on are called for from now on. */
+static void K(strip_foresee)(const cgc_stencil *s, int64_t p, int64_t line, K(strip) *strip) {
+    const ptrdiff_t from = s->lines[line];
+    strip->ahead_next = 0;
+    if (!s->far || from == CGC_CONSTANT_LINE)
+        return;
+    strip->ahead = (const REAL *)s->x + p * s->x_plane + from + (s->mirrored ? s->width - 1 : 0);
+    strip->ahead_next = s->mirrored ? -K(line_cells) : K(line_cells);
+}
+
 /*
  * All output planes, each of which is one band. While one is computed the next one is laid, if a band has room for
  * both: cells that were stored by parts cannot be loaded across them before they are in the cache. What narrow rows
@@ -278,6 +300,8 @@ static void K(strip_whole)(const K(strip_filter) *filter, const K(band) *b, cons
                         next + cut->low * b->pitch);
         }
         if (i >= 0) {
+            const int64_t after = K(least)(i + ahead + 1, s->planes - 1);
+            K(strip_foresee)(s, s->mirrored ? s->planes - 1 - after : after, cut->low, strip);
             const K(strip_plane) plane = K(strip_plane_at)(s, s->mirrored ? s->planes - 1 - i : i);
             strip->cols = i < s->planes - exact ? WIDTH : cols;
             K(strip_rows)(filter, b, &plane, now, b->pitch, s->rows, cols, strip, plane.y);
@@ -331,6 +355,8 @@ static int K(strip_planes)(const cgc_stencil *s) {
             const int64_t bands = (rows + cut.rows - 1) / cut.rows;
             for (int64_t k = 0, r = 0, end; k < bands; k++, r = end) {
                 end = rows * (k + 1) / bands;
+                K(strip_foresee)(s, k + 1 < bands ? p : K(least)(p + 1, s->planes - 1),
+                                 s->kh / 2 * s->dilation_h + (k + 1 < bands ? first + end * s->step : 0), &strip);
                 for (int64_t block = 0; block < cut.blocks; block++) {
                     const int64_t col = cut.start[block], cols = cut.start[block + 1] - col;
                     if (cut.blocks > 1)

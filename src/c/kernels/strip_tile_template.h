@@ -21,6 +21,8 @@ typedef struct K(strip) {
     int64_t cols; /* of a row that are written, if narrow; behind fewer than WIDTH nothing is */
     int clamped;
     REAL bias, lo, hi;
+    const REAL *ahead;    /* cells to come, which are called for in the order of memory, */
+    ptrdiff_t ahead_next; /* a line of the cache at a time, or not if 0 */
 } K(strip);
 
 /*
