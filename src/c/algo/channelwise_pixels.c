@@ -12,7 +12,6 @@ enum {
     CONFLICT = 2048,          /* bytes from pixel to pixel with which they compete for places in caches */
     COPIED_WELL = 640,        /* the same, where a row does not need more: they stay in a near cache */
     TASK_ROWS = 8,            /* rows of a task, at least */
-    FAR = 1 << 23,            /* bytes of input and output, more than caches are sure to hold */
     FAR_PIXEL = 256,          /* bytes of a pixel; smaller ones are read in an order that the machine foresees */
 };
 
@@ -111,7 +110,7 @@ static void run_task(void *context, int64_t task, int thread) {
     if (exchanges(s)) p.c = exchanged(p.c);
     p.image = cgc_image_at(run, task / cut->correlations);
     p.copies = may_copy(s, run->pass) && wants_copy(&p);
-    p.far = cgc_bytes(s) > FAR && s->oc * s->size >= FAR_PIXEL;
+    p.far = cgc_bytes(s) > CGC_FAR_BYTES && s->oc * s->size >= FAR_PIXEL;
     p.good = p.c.planes > 1 ? CGC_COPIED : p.copies ? COPIED_WELL : CGC_POINTERS;
     const int64_t i1 = cgc_min(i0 + cut->rows, p.c.rows), most = channels_of(s, run->kernels, run->pass, p.copies);
     const int64_t o1 = cgc_min(o0 + cut->channels, s->g * p.c.m);

@@ -352,14 +352,6 @@ static int streams(const cgc_run *run) {
            cgc_stream_pays(planes, plane, (double)(a.c.ku * a.c.kv), a.turned, (double)s->size);
 }
 
-/* Whether sources, with outputs as large, come from beyond the caches. */
-static int far(const cgc_run *run) {
-    const cgc_geometry *s = run->geometry;
-    const cgc_correlation c = cgc_correlation_at(s, run->pass, 0);
-    const double plane = (double)c.source.h * (double)c.source.w * (double)s->size;
-    return (double)s->n * (double)s->g * (double)c.planes * plane >= CGC_FAR_BYTES / 2;
-}
-
 static void run_stencil(const cgc_run *run) {
     const cgc_geometry *s = run->geometry;
     division cut = {.run = run, .correlations = cgc_correlation_count(s, run->pass)};
@@ -375,7 +367,7 @@ static void run_stencil(const cgc_run *run) {
     cut.rows = cgc_ceil_div(cgc_ceil_div(rows, cgc_ceil_div(wanted, planes)), TASK_ROWS) * TASK_ROWS;
     cut.row_blocks = cgc_ceil_div(rows, cut.rows);
     cut.streams = streams(run);
-    cut.far = far(run);
+    cut.far = cgc_bytes(s) >= CGC_FAR_BYTES;
     cgc_parallel(run->threads, s->n * cut.correlations * cut.row_blocks * cut.group_blocks, run_task, &cut);
 }
 

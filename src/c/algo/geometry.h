@@ -50,7 +50,10 @@ static inline int64_t cgc_gcd(int64_t a, int64_t b) {
 /* a / b rounded up; a >= 0, b >= 1. */
 static inline int64_t cgc_ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
-/* Bytes of input and output together, by which passes tell whether caches hold them. */
+/* What caches are not sure to hold: measured in a chain of passes that read each other's outputs. */
+enum { CGC_FAR_BYTES = 1 << 23 };
+
+/* Bytes of input and output together, by which passes tell whether they are far. */
 static inline double cgc_bytes(const cgc_geometry *s) {
     const double x = (double)s->c * (double)s->h * (double)s->w, y = (double)s->oc * (double)s->oh * (double)s->ow;
     return (double)s->n * (x + y) * (double)s->size;

@@ -8,10 +8,8 @@
 
 #include "../kernels/kernels.h"
 
-enum {
-    CGC_STREAM_BYTES = 65536, /* of the near place, aligned to CGC_ALIGN */
-    CGC_FAR_BYTES = 1 << 23,  /* what leaves the caches: measured in a chain of passes that read each other's outputs */
-};
+/* Of the near place, aligned to CGC_ALIGN. */
+enum { CGC_STREAM_BYTES = 65536 };
 
 /*
  * Whether it pays for so many output planes of so many cells, each a sum of `taps` terms; turned: rows are written from

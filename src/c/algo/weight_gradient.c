@@ -53,8 +53,7 @@ static division cut_of(const cgc_geometry *s, const cgc_feed *feed, int threads)
     if (!cut.in_place) cut_terms(s, &cut, cgc_min(cut.k, feed->k_apart));
     if (waves) cut.wave = cgc_min(cut.chunks.count, cgc_ceil_div(TASKS * (int64_t)threads, cut.blocks));
     cut.tasks = threads > 1 ? cgc_min(cut.blocks, TASKS * (int64_t)threads) : 1;
-    const double x = (double)s->c * (double)s->h * (double)s->w, dy = (double)s->oc * (double)s->oh * (double)s->ow;
-    cut.far = (double)s->n * (x + dy) * (double)s->size > FAR_BYTES;
+    cut.far = cgc_bytes(s) > FAR_BYTES;
     cut.totals_size = cut.in_place ? 0 : cgc_round_up((size_t)(feed->totals * s->size));
     return cut;
 }

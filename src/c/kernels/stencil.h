@@ -50,7 +50,7 @@ typedef struct cgc_stencil {
                                   r*step + u*dilation_h */
     const void *constant_line; /* for lines that are CGC_CONSTANT_LINE */
     double constant;
-    int far;                   /* all sources together are so large that they come from beyond the caches */
+    int far;                   /* planes come from beyond the caches */
     ptrdiff_t ahead;           /* where in a plane the cells begin that are brought nearer while the plane before is */
     int64_t ahead_bytes;       /* computed, unless it is narrow, and how many bytes; 0 where planes are neighbours */
     int64_t first;             /* the first column that output column 0 reads; may be negative */

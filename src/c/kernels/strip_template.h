@@ -272,10 +272,12 @@ static ALWAYS_INLINE void K(strip_rows)(const K(strip_filter) *filter, const K(b
 }
 
 /* If sources are far, cells of plane p from line `line` on are called for from now on. */
-static void K(strip_foresee)(const cgc_stencil *s, int64_t p, int64_t line, K(strip) *strip) {
+static ALWAYS_INLINE void K(strip_foresee)(const cgc_stencil *s, int64_t p, int64_t line, K(strip) *strip) {
+    if (!s->far)
+        return;
     const ptrdiff_t from = s->lines[line];
     strip->ahead_next = 0;
-    if (!s->far || from == CGC_CONSTANT_LINE)
+    if (from == CGC_CONSTANT_LINE)
         return;
     strip->ahead = (const REAL *)s->x + p * s->x_plane + from + (s->mirrored ? s->width - 1 : 0);
     strip->ahead_next = s->mirrored ? -K(line_cells) : K(line_cells);

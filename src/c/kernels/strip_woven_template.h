@@ -7,18 +7,20 @@
  * Columns are sorted as they are loaded, but not across the halves of a vector: sums stand in this woven order until
  * they are stored. That is less work than to lay sorted lines down and to load them again. Two rows are in progress,
  * or three. Strips begin where a vector does, so that each asks for whole lines of the cache; wide planes are gone
- * through in bands of few rows, whose memory machines foresee.
+ * through in bands of few rows, whose memory machines foresee if it is not far.
  */
 
 enum {
     K(woven_plane) = 16384, /* bytes of a plane that is one band, at most: it stays in the first cache */
     K(woven_rows) = 4,      /* of a band of others */
+    K(woven_far) = 8,       /* of a band of far planes, whose next one is called for by strips */
 };
 
 /* Where planes are, and all else that a kernel has to know. */
 typedef struct K(woven) {
     int64_t planes, rows, cols; /* cols: of rows of less than a vector, the lanes that are stored */
     int64_t band;               /* rows at a time */
+    int far;                    /* see stencil.h */
     const REAL *x, *w, *bias;   /* x: under the first output and filter column 0, in line 0; bias: or NULL */
     const REAL *top[2], *bottom[2]; /* instead of lines, the outermost ones first, if not NULL */
     ptrdiff_t x_plane, w_plane, y_plane, bias_plane, pitch, y_pitch;
@@ -145,7 +147,10 @@ static ALWAYS_INLINE void K(woven_across)(const K(woven) *s, const int size, con
                                           const REAL *w, const VEC *held, const VEC begin, int64_t r, REAL *y) {
     const int64_t rows = s->rows - r < s->band ? s->rows - r : s->band;
     K(woven_strip) t = {.w = w, .rows = rows, .inside = {s->inside[0], s->inside[1], s->all}};
+    const REAL *ahead = x + 2 * (r + rows) * s->pitch;
     for (int64_t col = 0; col < s->cols; col += 2 * WIDTH) {
+        for (int64_t cells = s->far ? 8 * WIDTH * rows : 0; cells > 0; cells -= K(line_cells), ahead += K(line_cells))
+            PREFETCH(ahead);
         const int64_t left = s->cols - col, from = narrow || left > WIDTH ? col : s->cols - WIDTH;
         t.cells = x + 2 * r * s->pitch + 2 * from;
         t.y = y + r * s->y_pitch + from;
@@ -234,7 +239,8 @@ static int K(woven_planes)(const cgc_stencil *s) {
     const int64_t last = s->first + (s->cols > WIDTH ? 2 * (s->cols - WIDTH) : 0);
     const int64_t bytes = 2 * s->rows * s->width * (int64_t)sizeof(REAL), most = s->planes - K(place_exact)(s);
     K(woven) at = {
-        .rows = s->rows, .band = bytes <= K(woven_plane) ? s->rows : K(woven_rows),
+        .rows = s->rows, .far = s->far,
+        .band = bytes <= K(woven_plane) ? s->rows : s->far ? K(woven_far) : K(woven_rows),
         .x_plane = s->x_plane, .w_plane = s->w_filter, .y_plane = s->y_plane, .bias_plane = s->bias != NULL,
         .pitch = pitch, .y_pitch = s->y_pitch,
         .clamped = s->lo > -HUGE_VAL || s->hi < HUGE_VAL, .lo = (REAL)s->lo, .hi = (REAL)s->hi,
