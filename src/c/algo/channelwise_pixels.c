@@ -110,7 +110,7 @@ static void run_task(void *context, int64_t task, int thread) {
     if (exchanges(s)) p.c = exchanged(p.c);
     p.image = cgc_image_at(run, task / cut->correlations);
     p.copies = may_copy(s, run->pass) && wants_copy(&p);
-    p.far = cgc_bytes(s) > CGC_FAR_BYTES && s->oc * s->size >= FAR_PIXEL;
+    p.far = cgc_is_far(s) && s->oc * s->size >= FAR_PIXEL;
     p.good = p.c.planes > 1 ? CGC_COPIED : p.copies ? COPIED_WELL : CGC_POINTERS;
     const int64_t i1 = cgc_min(i0 + cut->rows, p.c.rows), most = channels_of(s, run->kernels, run->pass, p.copies);
     const int64_t o1 = cgc_min(o0 + cut->channels, s->g * p.c.m);

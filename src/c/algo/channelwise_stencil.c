@@ -367,7 +367,7 @@ static void run_stencil(const cgc_run *run) {
     cut.rows = cgc_ceil_div(cgc_ceil_div(rows, cgc_ceil_div(wanted, planes)), TASK_ROWS) * TASK_ROWS;
     cut.row_blocks = cgc_ceil_div(rows, cut.rows);
     cut.streams = streams(run);
-    cut.far = cgc_bytes(s) >= CGC_FAR_BYTES;
+    cut.far = cgc_is_far(s);
     cgc_parallel(run->threads, s->n * cut.correlations * cut.row_blocks * cut.group_blocks, run_task, &cut);
 }
 

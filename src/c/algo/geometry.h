@@ -53,10 +53,13 @@ static inline int64_t cgc_ceil_div(int64_t a, int64_t b) { return a / b + (a % b
 /* What caches are not sure to hold: measured in a chain of passes that read each other's outputs. */
 enum { CGC_FAR_BYTES = 1 << 23 };
 
-/* Bytes of input and output together, by which passes tell whether they are far. */
+/* Bytes of input and output together. */
 static inline double cgc_bytes(const cgc_geometry *s) {
     const double x = (double)s->c * (double)s->h * (double)s->w, y = (double)s->oc * (double)s->oh * (double)s->ow;
     return (double)s->n * (x + y) * (double)s->size;
 }
+
+/* Whether they come from beyond the caches, so that it pays to call for what is read next. */
+static inline int cgc_is_far(const cgc_geometry *s) { return cgc_bytes(s) >= CGC_FAR_BYTES; }
 
 #endif

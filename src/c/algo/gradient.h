@@ -28,9 +28,6 @@ typedef struct cgc_gradient_way {
     void (*add_chunk)(const cgc_gradient_block *block, const cgc_chunk *chunk, char *workspace);
 } cgc_gradient_way;
 
-/* Whether x and dy are more than caches hold, so that it pays to call for what is read next. */
-static inline int cgc_gradient_is_far(const cgc_geometry *s) { return cgc_bytes(s) > (double)(1 << 24); }
-
 /* Vectors over pixels: planes whose lines are read where they stand, or through a panel. */
 extern const cgc_gradient_way cgc_gradient_by_lines;
 

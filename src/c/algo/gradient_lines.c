@@ -58,7 +58,7 @@ static int turned_planes(const cgc_geometry *s, const cgc_kernels *kernels) {
     const cgc_correlation c = cgc_forward_correlation(s);
     const int constant = s->mode == CGCONV_PAD_CONSTANT || !(s->pt || s->pb || s->pl || s->pr);
     if (s->xw == 1 || s->xc != 1 || s->yc != 1 || s->f != 1 || !constant) return 0;
-    if (s->sw > 1 || cgc_gradient_is_far(s)) return 0;
+    if (s->sw > 1 || cgc_is_far(s)) return 0;
     if (kernels->width == 1 || kernels->width == kernels->lanes || s->oc < kernels->width || s->ow < 1) return 0;
     int planes = CGC_ALIGN / (int)s->size;
     const int64_t row = cgc_max(lines_of(&c, 1) * width_of(&c, cgc_cut(s).cols), cgc_cut(s).cols);
@@ -260,7 +260,7 @@ static void add_piece(const piece *p) {
         .constant_line = cgc_at(p->workspace + p->at.constants, MARGIN, s->size),
         .constant = s->value, .off = p->shared->off, .width = p->shared->panel.pitch,
         .lanes = p->lanes, .pitch = p->pitch, .fresh = p->fresh,
-        .ahead = cgc_gradient_is_far(s) && !p->shared->turned,
+        .ahead = cgc_is_far(s) && !p->shared->turned,
     };
     if (p->shared->direct) find_lines(p, &call);
     for (int64_t k = 0, now; p->shared->turned && k < planes; k += now) {

@@ -278,7 +278,7 @@ static void add_chunk(const cgc_gradient_block *block, const cgc_chunk *chunk, c
         .vectors = planes > width ? 2 : 1, .cols = cols,
         .kh = s->kh, .kw = s->kw, .step = s->sh, .dilation = s->dh, .step_w = s->sw, .dilation_w = s->dw,
         .constant = workspace + at.constant, .dy_row = s->yh, .dy_col = s->yw, .sums = workspace + at.sums,
-        .ahead = cgc_gradient_is_far(s),
+        .ahead = cgc_is_far(s),
     };
     if (!h->lays)
         find_columns(s, h, chunk->col0, cols, (ptrdiff_t *)(workspace + at.columns),
