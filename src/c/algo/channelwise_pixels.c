@@ -12,7 +12,7 @@ enum {
     CONFLICT = 2048,          /* bytes from pixel to pixel with which they compete for places in caches */
     COPIED_WELL = 640,        /* the same, where a row does not need more: they stay in a near cache */
     TASK_ROWS = 8,            /* rows of a task, at least */
-    FAR_PIXEL = 256,          /* bytes of a pixel; smaller ones are read in an order that the machine foresees */
+    FAR_PIXEL = 256,          /* bytes of a pixel; smaller ones in little work come in an order that is foreseen */
 };
 
 /*
@@ -110,7 +110,7 @@ static void run_task(void *context, int64_t task, int thread) {
     if (exchanges(s)) p.c = exchanged(p.c);
     p.image = cgc_image_at(run, task / cut->correlations);
     p.copies = may_copy(s, run->pass) && wants_copy(&p);
-    p.far = cgc_is_far(s) && s->oc * s->size >= FAR_PIXEL;
+    p.far = cgc_is_far(s) && (s->oc * s->size >= FAR_PIXEL || s->kw > 3 || s->sw > 1);
     p.good = p.c.planes > 1 ? CGC_COPIED : p.copies ? COPIED_WELL : CGC_POINTERS;
     const int64_t i1 = cgc_min(i0 + cut->rows, p.c.rows), most = channels_of(s, run->kernels, run->pass, p.copies);
     const int64_t o1 = cgc_min(o0 + cut->channels, s->g * p.c.m);
