@@ -12,6 +12,7 @@ enum {
     COLUMNS = 512,        /* of a task, at most */
     SHEET_BYTES = 393216, /* the most */
     CACHED = 262144,      /* of a sheet, better: kernels read it from L2 while they compute */
+    TURNED = 65536,       /* of one of pixels that are turned: their lines, many and far apart, pass through L2 too */
     ROWS = 4,             /* of a sheet, even if it is larger than that: few rows have many lines copied twice */
     SHORTEST = 64,        /* columns of a task, where they are cut for the threads' sake */
     TILE = 8,             /* outputs of a tile by pixels */
@@ -87,7 +88,8 @@ static int64_t gang_of(const cgc_division *cut, cgc_correlation c) {
 
 /* Rows and columns of a tile whose sheet stays in cache. */
 static void cut_sheet(cgc_division *cut, const cgc_correlation *c) {
-    const int64_t most = SHEET_BYTES / c->source.size, cached = CACHED / c->source.size;
+    const int64_t most = SHEET_BYTES / c->source.size;
+    const int64_t cached = (cut->gang > 1 ? TURNED : CACHED) / c->source.size;
     cgc_sheet one = cgc_sheet_of(c, 1, cut->cols);
     while (one.elements > most && cut->cols > 1) {
         cut->cols = (cut->cols + 1) / 2;

@@ -181,18 +181,20 @@ static int K(finite)(const void *x_, int64_t count) {
 
 /*
  * WIDTH rows, in strips of TURNED columns; the last one moves back. If the rows are pixels, each has lines of its own,
- * which no machine foresees: some that are to come are called for.
+ * which no machine foresees: some that are to come are called for, behind the last pixel those of the next line.
  */
-static void K(transpose_strips)(int64_t left, int64_t cols, const REAL *x, ptrdiff_t x_pitch, REAL *y,
-                                ptrdiff_t y_pitch) {
-    enum { AHEAD = 2 * WIDTH };
+static void K(transpose_strips)(int64_t cols, const REAL *x, ptrdiff_t x_pitch, REAL *y, ptrdiff_t y_pitch) {
+    enum { AHEAD = 2 * WIDTH, LINE = CGC_LINE_BYTES / sizeof(REAL) };
     for (int64_t j = 0; j < cols; j += TURNED) {
         const int64_t c = cols - j < TURNED ? cols - TURNED : j;
         REAL *to = y + c * y_pitch;
         VEC t[TURNED];
-        if (left > AHEAD && j % (CGC_LINE_BYTES / (int64_t)sizeof(REAL)) == 0)
-            for (int i = 0; i < WIDTH; i++)
-                PREFETCH(x + c + (i + AHEAD) * x_pitch);
+        if (j % LINE == 0)
+            for (int i = 0; i < WIDTH; i++) {
+                const REAL *next = x + c + (i + AHEAD) * x_pitch;
+                PREFETCH(next);
+                PREFETCH(next + LINE - 1); /* which is another line, if x does not begin with one */
+            }
         V(load_turned)(x + c, x_pitch, t);
         UNROLL for (int i = 0; i < TURNED; i++, to += y_pitch)
             V(store)(to, t[i]);
@@ -226,7 +228,7 @@ static void K(transpose)(int64_t rows, int64_t cols, const void *x_, ptrdiff_t x
     for (int64_t i = 0; i < rows; i += WIDTH) {
         const int64_t r = rows - i < WIDTH && rows >= WIDTH ? rows - WIDTH : i;
         if (rows >= WIDTH && cols >= TURNED)
-            K(transpose_strips)(rows - i, cols, x + r * x_pitch, x_pitch, y + r, y_pitch);
+            K(transpose_strips)(cols, x + r * x_pitch, x_pitch, y + r, y_pitch);
         else
             for (int64_t j = 0; j < cols; j += WIDTH)
                 K(transpose_part)(rows < WIDTH ? rows : WIDTH, cols - j < WIDTH ? cols - j : WIDTH,
