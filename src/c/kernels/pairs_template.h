@@ -125,7 +125,10 @@ static ALWAYS_INLINE void K(pairs_tile)(const K(pairs_place) *at, const K(pairs_
                 K(pairs_any_line)(at, kind, rows, inside, k, u, sum);
     REAL *y = at->y + at->r * s->y_pitch + 2 * at->q;
     const int64_t count = s->cols - 2 * at->q;
+    const ptrdiff_t ahead = s->cols > 4 * WIDTH ? 4 * s->y_pitch : 0; /* where machines do not foresee rows of pairs */
     UNROLL for (int j = 0; j < rows; j++, y += s->y_pitch) {
+        if (inside)
+            PREFETCH(y + ahead);
         const VEC low = V(zip_low)(sum[2 * j], sum[2 * j + 1]), high = V(zip_high)(sum[2 * j], sum[2 * j + 1]);
         if (inside || count >= 2 * WIDTH) {
             V(store)(y, low);
