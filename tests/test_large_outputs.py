@@ -1,4 +1,7 @@
-"""Outputs of 8 MiB and more, which may be written past the caches, have the bits of the reference all the same."""
+"""
+What is 8 MiB and more, which may be called for ahead and written past the caches, has the bits of the reference all the
+same.
+"""
 
 import numpy as np
 import pytest
@@ -17,7 +20,13 @@ LARGE = {
     "two filters": ((1, 2, 810, 720), 2, 5, {"padding": 2}),
     "dilated": ((1, 3, 870, 900), 1, 5, {"padding": 4, "dilation": 2}),
     "batch": ((17, 192, 28, 28), 1, 5, {"padding": 2}),
-    "few taps": ((17, 192, 28, 28), 1, 3, {"padding": 1}),  # too few to be written past the caches
+    # Filters of 3x3 are too small to be written past the caches; but a plane may be cut in bands of rows.
+    "3x3": ((17, 192, 28, 28), 1, 3, {"padding": 1}),
+    "3x3 in bands": ((4, 24, 150, 151), 1, 3, {"padding": 1}),
+    "3x3 in bands, mirrored": ((4, 24, 150, 151), 1, 3, {"padding": 1, "padding_value": "symmetric-exclude-edge"}),
+    "3x3 in bands, dilated": ((4, 24, 151, 150), 1, 3, {"padding": 4, "dilation": 4}),
+    "3x3 at stride 2": ((3, 100, 89, 90), 1, 3, {"padding": 1, "stride": 2}),
+    "5x5 at stride 2": ((3, 100, 90, 89), 1, 5, {"padding": 2, "stride": 2}),
     "odd batch": ((9, 130, 43, 47), 1, (3, 5), {"padding": "same", "padding_value": "symmetric-include-edge"}),
 }
 
@@ -48,7 +57,7 @@ class TestLargeOutputs:
     def test_forward(self, name, isa, threads, dtype):
         plan, reference, x, weight = self.plans(name, isa, threads, dtype)
         expected = reference.forward(x, weight)
-        assert expected.nbytes >= 8 << 20
+        assert expected.nbytes * LARGE[name][3].get("stride", 1) ** 2 >= 8 << 20
         assert same_bits(plan.forward(x, weight, out=misaligned(expected)), expected)
 
     def test_input_gradient(self, name, isa, threads):
@@ -56,3 +65,9 @@ class TestLargeOutputs:
         dy = np.random.default_rng(8).standard_normal(plan.output_shape).astype("float32")
         expected = reference.backward_input(dy, weight)
         assert same_bits(plan.backward_input(dy, weight, out=misaligned(expected)), expected)
+
+    def test_weight_gradient(self, name, isa, threads):
+        plan, reference, x, weight = self.plans(name, isa, threads, "float32")
+        dy = np.random.default_rng(9).standard_normal(plan.output_shape).astype("float32")
+        for got, expected in zip(plan.backward_weight(x, dy), reference.backward_weight(x, dy)):
+            assert same_bits(got, expected)

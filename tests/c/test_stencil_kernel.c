@@ -219,6 +219,7 @@ static void test_width(bench *t, const filter *f, int64_t width, int lanes) {
         .kh = f->kh, .kw = f->kw, .step = f->step, .dilation_h = f->dilation_h, .dilation_w = f->dilation_w,
         .first = -before, .width = width, .lanes = lanes, .narrow = narrow,
         .mirrored = f->step == 1 && rng_chance(random, 40),
+        .far = rng_chance(random, 50),
         .ahead = rng_range(random, -100, 100), .ahead_bytes = rng_chance(random, 50) ? rng_range(random, 0, 3000) : 0,
     };
     c.scattered = rng_chance(random, 25);

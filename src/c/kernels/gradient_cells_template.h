@@ -112,18 +112,34 @@ static void K(gradient_cells)(const cgc_pixel_gradient *s) {
     }
 }
 
+/*
+ * Pixels of two vectors. Where they are far apart, each has lines of its own, which no machine foresees: some that are
+ * to come are called for, behind the last pixel those of the next line.
+ */
+static ALWAYS_INLINE void K(lay_pairs)(const int ahead, int64_t count, const REAL *x, ptrdiff_t x_col, ptrdiff_t second,
+                                       REAL *y, ptrdiff_t y_second) {
+    for (int64_t e = 0; e < count; e++, x += x_col, y += WIDTH) {
+        if (ahead) {
+            PREFETCH(x + ahead * x_col);
+            PREFETCH(x + ahead * x_col + second + WIDTH - 1);
+        }
+        V(store)(y, V(load)(x));
+        V(store)(y + y_second, V(load)(x + second));
+    }
+}
+
 void K(lay)(int64_t count, int64_t vectors, const void *x_, ptrdiff_t x_col, ptrdiff_t second, void *y_,
             ptrdiff_t y_second) {
+    enum { AHEAD = 16, APART = 2 * CGC_LINE_BYTES / sizeof(REAL) };
     const REAL *x = x_;
     REAL *y = y_;
     if (vectors == 1)
         for (int64_t e = 0; e < count; e++, x += x_col, y += WIDTH)
             V(store)(y, V(load)(x));
+    else if (count > AHEAD && x_col > APART)
+        K(lay_pairs)(AHEAD, count, x, x_col, second, y, y_second);
     else
-        for (int64_t e = 0; e < count; e++, x += x_col, y += WIDTH) {
-            V(store)(y, V(load)(x));
-            V(store)(y + y_second, V(load)(x + second));
-        }
+        K(lay_pairs)(0, count, x, x_col, second, y, y_second);
 }
 #undef KERNEL
 #undef KERNELS
