@@ -303,7 +303,7 @@ static void K(strip_whole)(const K(strip_filter) *filter, const K(band) *b, cons
         }
         if (i >= 0) {
             const int64_t after = K(least)(i + ahead + 1, s->planes - 1);
-            K(strip_foresee)(s, s->mirrored ? s->planes - 1 - after : after, cut->low, strip);
+            K(strip_foresee)(s, s->mirrored ? s->planes - 1 - after : after, K(least)(cut->low, count - 1), strip);
             const K(strip_plane) plane = K(strip_plane_at)(s, s->mirrored ? s->planes - 1 - i : i);
             strip->cols = i < s->planes - exact ? WIDTH : cols;
             K(strip_rows)(filter, b, &plane, now, b->pitch, s->rows, cols, strip, plane.y);
@@ -357,8 +357,9 @@ static int K(strip_planes)(const cgc_stencil *s) {
             const int64_t bands = (rows + cut.rows - 1) / cut.rows;
             for (int64_t k = 0, r = 0, end; k < bands; k++, r = end) {
                 end = rows * (k + 1) / bands;
+                const int64_t next = k + 1 < bands ? first + end * s->step * s->dilation_h : 0;
                 K(strip_foresee)(s, k + 1 < bands ? p : K(least)(p + 1, s->planes - 1),
-                                 s->kh / 2 * s->dilation_h + (k + 1 < bands ? first + end * s->step : 0), &strip);
+                                 next + s->kh / 2 * s->dilation_h, &strip);
                 for (int64_t block = 0; block < cut.blocks; block++) {
                     const int64_t col = cut.start[block], cols = cut.start[block + 1] - col;
                     if (cut.blocks > 1)
