@@ -20,8 +20,9 @@ LARGE = {
     "two filters": ((1, 2, 810, 720), 2, 5, {"padding": 2}),
     "dilated": ((1, 3, 870, 900), 1, 5, {"padding": 4, "dilation": 2}),
     "batch": ((17, 192, 28, 28), 1, 5, {"padding": 2}),
-    # Filters of 3x3 are too small to be written past the caches; but a plane may be cut in bands of rows.
+    # Under 3x3 only input gradients are written past the caches, in whole planes; others may be cut in bands of rows.
     "3x3": ((17, 192, 28, 28), 1, 3, {"padding": 1}),
+    "3x3, whole planes": ((9, 80, 56, 57), 1, 3, {"padding": 1}),
     "3x3 in bands": ((4, 24, 150, 151), 1, 3, {"padding": 1}),
     "3x3 in bands, mirrored": ((4, 24, 150, 151), 1, 3, {"padding": 1, "padding_value": "symmetric-exclude-edge"}),
     "3x3 in bands, dilated": ((4, 24, 151, 150), 1, 3, {"padding": 4, "dilation": 4}),

@@ -4,13 +4,16 @@
 #include "algo.h"
 
 enum {
-    FEW_TAPS = 9,        /* lines of so little work come one behind the other, which is fast enough */
     SMALL_PLANE = 512,   /* cells, up to which it costs as much as it saves */
     LARGE_PLANE = 65536, /* from which on it pays even if rows are written downwards, which machines foresee */
+    FEW_TAPS = 9,        /* so little work pays for it only upwards, in whole planes, */
+    FEW_TAPS_PLANE = 2048, /* of so many cells, at least */
 };
 
 int cgc_stream_pays(double planes, double cells, double taps, int turned, double size) {
-    return taps > FEW_TAPS && cells > (turned ? SMALL_PLANE : LARGE_PLANE) && planes * cells * size >= CGC_FAR_BYTES;
+    if (planes * cells * size < CGC_FAR_BYTES) return 0;
+    if (taps <= FEW_TAPS) return turned && cells > FEW_TAPS_PLANE && cells * size <= CGC_STREAM_BYTES;
+    return cells > (turned ? SMALL_PLANE : LARGE_PLANE);
 }
 
 /* Sends output planes on to y: all that follow each other in memory at once. */
