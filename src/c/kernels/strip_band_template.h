@@ -11,7 +11,7 @@ enum {
     K(band_blocks) = 24,  /* of columns, at most */
     K(band_pads) = 64,    /* cells beyond the ends of a line, at most */
     K(band_rows) = 4,     /* output rows at a time, at least, if there are as many */
-    K(line_cells) = 64 / sizeof(REAL), /* of a line of the cache */
+    K(line_cells) = CGC_LINE_BYTES / sizeof(REAL), /* of a line of the cache */
     K(strip_pitch) = 4 * WIDTH, /* of narrow lines; at step 2 of each half of them */
 };
 

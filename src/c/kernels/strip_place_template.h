@@ -242,7 +242,8 @@ static int K(place_planes)(const cgc_stencil *s) {
     job.shapes = job.filled ? filled : zeros;
     job.between = (s->dilation_w > 1 ? filled : zeros)[K(place_between)];
     K(place_cut)(&job);
-    job.far = (s->far || job.most < job.rows) && !s->from;
+    const int together = cols <= 2 * WIDTH && s->dilation_h == 1; /* planes, which follow each other in memory */
+    job.far = (s->far || job.most < job.rows) && !together && !s->from;
     if (job.far && !job.filled)
         job.shapes = s->mirrored ? K(place_far_mirrored) : K(place_far);
     if (job.far && s->dilation_w > 1)
@@ -256,7 +257,6 @@ static int K(place_planes)(const cgc_stencil *s) {
     };
     for (int v = 0; v < 3; v++)
         at.inside[v] = K(place_inside)(s, v == 0 ? 0 : cols - WIDTH, v);
-    const int together = cols <= 2 * WIDTH && s->dilation_h == 1; /* planes */
     at.y_next = together ? s->y_plane * filters : 2 * WIDTH;
     at.w_next = together ? s->w_filter * filters : 0;
     at.bias_next = together && s->bias ? filters : 0;
