@@ -5,6 +5,7 @@
  * under the outer filter columns: there a vector is loaded without the lanes beyond the end, which get the one cell
  * that stands there. Blocks go down some rows at a time, so that the lines between two of them stay in the first cache.
  * The first and the last line of these rows may lie anywhere: a padding mode is in them, and in the cells at the ends.
+ * Of large or far planes the rows to come are called for meanwhile.
  *
  * Parameters: those of stencil_template.h.
  */
